@@ -122,9 +122,9 @@ def test_damage_that_only_the_restore_meets_is_named_with_its_archive_and_a_last
     result = tokar("restore", "--chain", sets, "--into", tmp_path / "out")
     assert result.exit_code == 4
     assert f"({sets}/inc2.tokar, at byte" in result.error
-    assert result.stdout.splitlines()[-1].startswith("NOT RESTORABLE: ")
+    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: cannot be read: ")
     told = tokar("restore", "--json", "--chain", sets, "--into", tmp_path / "out").json()
-    assert (told["outcome"]["word"], told["placed"]) == ("NOT RESTORABLE", None)
+    assert (told["outcome"]["word"], told["placed"]) == ("NOT PROVEN", None)
     assert told["error"]["path"] == f"{sets}/inc2.tokar"
 
 

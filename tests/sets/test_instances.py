@@ -10,6 +10,7 @@ from loose_facts import facts_of_folder
 from recovery_sets import DATABASE, OTHER_STREAM, archive, checkpoint, database, dirty, logs, moment, write
 
 import tokar
+from tokar.errors import RestoreError
 from tokar.ese.values import LogPosition, Signature
 from tokar.restore.chosen import OpenSets
 from tokar.restore.options import RestoreOptions
@@ -114,6 +115,8 @@ def test_a_folder_that_is_no_good_alone_decides_the_last_line(tmp_path: Path) ->
     assert plan.outcome is not None
     assert plan.outcome.word == "NOT RESTORABLE"
     assert "0x5" in plan.outcome.why
+    with pytest.raises(RestoreError, match=r"mon/main\.edb cannot be recovered"):
+        plan.raise_for_problems()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from command_line import done, tokar
 from real_sets import header, rewritten, u32
 from recovery_sets import flip, write
 
+from tokar import open as tokar_open
 from tokar.ese.values import LogPosition
 from tokar.sets.outcome import Word
 from verbs import unlike_together
@@ -193,3 +194,72 @@ def test_a_full_current_log_that_the_next_one_contradicts_was_changed(tmp_path: 
     assert "edb.log is not the log that edb00008.log was written after" in " ".join(
         tokar("chain", *sets).printed.split()
     )
+
+
+TEXT = {"notes.txt": bytes(range(256)) * 64}
+DAYS = {"a": COPY, "b": part(8, 9), "c": part(10, 10), "d": {**part(10, 10), **TEXT}}
+
+
+def day(folder: Path, one: str) -> Path:
+    path = folder / f"{one}.tokar"
+    done("create", "-q", "--all", "--kind", "full" if one == "a" else "logs", path, write(folder / one, DAYS[one]))
+    return path
+
+
+def spoilt(path: Path, leaf: str) -> None:
+    """Flip a bit in the middle of what an archive has of a file."""
+    with tokar_open(path) as opened:
+        places = opened.records(opened.find(leaf)).data_positions
+    path.write_bytes(flip(path.read_bytes(), (places[0] + places[-1]) // 2))
+
+
+DAMAGED: dict[str, tuple[str, tuple[str, str], Word]] = {
+    "the full": ("abc", ("a", DATABASE), NOT),
+    "one between": ("abc", ("b", name(9)), NOT),
+    "the last one": ("abc", ("c", name(10)), Word.NOT_PROVEN),
+    "one that nobody needs": ("abcd", ("d", name(10)), Word.NOT_PROVEN),
+    "a text in that": ("abcd", ("d", "notes.txt"), Word.NOT_PROVEN),
+    "the only one": ("a", ("a", DATABASE), NOT),
+}
+
+
+@pytest.mark.parametrize("title", DAMAGED)
+def test_every_verb_says_the_same_of_a_damaged_archive(title: str, tmp_path: Path) -> None:
+    sets, (damaged_one, leaf), word = DAMAGED[title]
+    paths = [tmp_path / f"{one}.tokar" for one in sets]
+    for one, path in zip(sets, paths, strict=True):
+        done(
+            "create", "-q", "--all", "--kind", "full" if one == "a" else "logs", path, write(tmp_path / one, DAYS[one])
+        )
+    spoilt(tmp_path / f"{damaged_one}.tokar", leaf)
+    said = {}
+    for verb in (["check"], ["check", "--content"], ["chain", "--content"]):
+        result = tokar(*verb, *paths)
+        said[" ".join(verb)] = result.stdout.splitlines()[-1:], result.exit_code
+    line = f"{word}: {'cannot be read: ' if len(sets) > 1 else ''}the check of a DATA record is wrong"
+    wanted = f"{line} ({tmp_path}/{damaged_one}.tokar, at byte "
+    assert {code for _, code in said.values()} == {4}
+    assert all(last[0].startswith(wanted) for last, _ in said.values() if last)
+    assert said["check"] == said["check --content"]
+    for verb in (
+        ["chain"],
+        ["restore", "--dry-run", "--into", str(tmp_path / "out")],
+    ):  # which read no content, and say so
+        assert (
+            "not looked at: whether the archives are damaged (tokar check)\nRESTORABLE\n" in done(*verb, *paths).stdout
+        )
+        assert tokar(*verb, "--json", *paths).json()["not_looked_at"]
+    result = tokar("restore", "--into", tmp_path / "out", *paths)
+    if "nobody needs" not in title and "text" not in title:
+        assert result.exit_code == 4
+        assert result.stdout.splitlines()[-1].startswith(wanted)
+
+
+@pytest.mark.parametrize("named", ["ab", "a"])
+def test_an_archive_that_cannot_be_opened_gives_a_restore_its_last_line(named: str, tmp_path: Path) -> None:
+    paths = [day(tmp_path, one) for one in named]
+    paths[-1].write_bytes(paths[-1].read_bytes()[:-9])
+    result = tokar("restore", "--into", tmp_path / "out", *paths)
+    assert result.exit_code == tokar("check", *paths).exit_code == 5
+    assert result.stdout.splitlines()[-1] == tokar("check", *paths).stdout.splitlines()[-1]
+    assert not (tmp_path / "out").exists()

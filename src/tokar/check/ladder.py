@@ -206,6 +206,7 @@ class _Check:
             else ("as it is stored; --content decodes it and compares digests",),
             unproven=(_LOCKED,) if locked else (),
         )
+        self._error = next((fault.error for fault in report.faults), None)
         return not report.faults
 
     def _consistent(self, archive: Archive, seen: SeenFiles) -> SetFacts:

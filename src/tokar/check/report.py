@@ -12,7 +12,7 @@ from tokar.as_json import as_json, fields_json
 from tokar.codes import Code
 from tokar.errors import ArchiveError, FormatError, SetError
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.chain import Chain
+from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault, FaultKind
 from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, of_unreadable, weigh, worst
@@ -69,9 +69,19 @@ class RungFault:
         return {"kind": self.kind, **fields_json(self, *_SHARED[:-1])}
 
 
-def outcome_of_damage(error: ArchiveError) -> LastLine | None:
-    """Return what a verdict comes to by an error that shows an archive to be damaged; None for any other error."""
-    return weigh([RungFault.of_error(error)], LeftOpen()) if isinstance(error, FormatError) else None
+def outcome_of_damage(error: ArchiveError, chain: Chain | None = None) -> LastLine | None:
+    """Return what a verdict comes to by an error that shows an archive to be damaged; None for any other error.
+
+    Args:
+        error: The error.
+        chain: The sets that were named, where there are several: what counts is what the others come to without it.
+    """
+    if not isinstance(error, FormatError):
+        return None
+    others = [one for one in chain.sets if one.label != str(error.path)] if chain is not None else []
+    if not others:
+        return weigh([RungFault.of_error(error)], LeftOpen())
+    return of_unreadable(build_chain(others).outcome, error)
 
 
 _SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name != "kind")
@@ -185,7 +195,8 @@ class CheckReport:
         found = sorted(((order[its.id, its.root], one.outcome) for one, its in looked), key=lambda pair: pair[0])
         judged = worst(one for at, one in found if self.complete or not self.chain.takes_no_part(at, one))
         errors = (one for one in self.archives if one.backup_set is None)
-        unread = (of_unreadable(judged, one.error) if judged and one.error else one.outcome for one in errors)
+        several = len(self.archives) > 1
+        unread = (of_unreadable(judged, one.error) if several and one.error else one.outcome for one in errors)
         return worst(filter(None, (*unread, judged)))
 
     @property

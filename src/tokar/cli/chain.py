@@ -16,6 +16,7 @@ from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given, find_all, judge_together
 from tokar.errors import worst_of
 from tokar.sets.chain import Chain
+from tokar.sets.outcome import UNREAD
 from tokar.sets.start import ChainStart
 from tokar.words import log_range
 
@@ -60,10 +61,11 @@ def show_chain(
         found, lying = find_all(given, examine=content, signers=signers, keyring=keyring)
     together = judge_together(found, lying, examine=content)
     chain, outcome = together.chain, together.outcome
+    unread = (UNREAD,) if not content and any(one.receipt is None for one in found.sets) else ()
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
         signed = to_json(signers.accepted) if signers else None
-        found_json = {"outcome": to_json(outcome), "unreadable": problems, "signed_by": signed}
+        found_json = {"outcome": to_json(outcome), "unreadable": problems, "signed_by": signed, "not_looked_at": unread}
         failed = worst_of(together.needed)
         found_json |= {"error": output.error_json(failed)} if failed else {}
         output.as_json({**chain.to_json(), **found_json})
@@ -74,7 +76,7 @@ def show_chain(
             output.line(f"cannot be read{spared}: {output.safe(str(error))}")
         if together.locked:
             output.line(output.safe(together.locked.why))
-        output.last_line(outcome, *(one.profile for one in chain.sets))
+        output.last_line(outcome, *(one.profile for one in chain.sets), unread=unread)
     if outcome is not None and outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 

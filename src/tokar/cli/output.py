@@ -355,18 +355,23 @@ def size_text(size: int) -> str:
     return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
 
 
-def last_line(found: LastLine | None, *profiles: str, say: Callable[[str], None] = line) -> None:
-    """Print the last line of a verdict if there is one, in colour on a terminal, and before it what no verdict says.
+def last_line(
+    found: LastLine | None, *profiles: str, unread: Sequence[str] = (), say: Callable[[str], None] = line
+) -> None:
+    """Print the last line of a verdict if there is one, in colour on a terminal, and before it what it does not say.
 
     Args:
         found: The last line.
         profiles: Of the sets that it is about; what no verdict says is told where all have the same.
+        unread: What was not looked at.
         say: Prints it.
     """
     if found is None:
         return
     from tokar.sets.outcome import beside  # noqa: PLC0415 - loaded already where there is a verdict
 
+    for text in unread:
+        say(f"not looked at: {text}")
     if len(set(profiles)) == 1:
         for text in beside(profiles[0]):
             say(f"beside: {text}")

@@ -42,11 +42,13 @@ from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import place_sets, plan_restore
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
+from tokar.sets.outcome import UNREAD
 from tokar.words import count_text, log_range, some
 
 if TYPE_CHECKING:
     from tokar.server.contract import Registration, Server
     from tokar.server.run_restore import RestorationResult
+    from tokar.sets.chain import Chain
     from tokar.trust.signatures import AllowedSigners
 
 _ASKED_OF_THE_SERVER: Final = (
@@ -55,6 +57,7 @@ _ASKED_OF_THE_SERVER: Final = (
 )
 
 _MAX_LISTED: Final = 50
+_NOTHING: Final = dict.fromkeys(("chain", "recovery", "outcome", "placed"), None) | {"plans": []}
 _REFUSED: Final = "this plan is refused; the verdict on the files alone:"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -200,30 +203,31 @@ def restore(
     if take_over and server is None:
         raise InputError("--take-over goes with --server; without one nothing is registered")
     if len(named) == 1 and until is None and server is None:
-        with open_given(named[0], keyring) as archive:
+        with _known_with_error(showing) as known, open_given(named[0], keyring) as archive:
             if signers is not None:
                 signers.demand(archive)
-            _restore(archive, options, showing)
+            _restore(archive, options, showing, known)
         return
     if accept_unrecoverable:
         raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")
     target = None if until is None else parse_generation(until)
-    with ExitStack() as stack:
+    with _known_with_error(showing) as known, ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
         sets = stack.enter_context(OpenSets(paths, keyring, signers=signers))
-        with _last_line_of_refusal(showing):
-            chosen = sets.select(target, branch=branch, right_names=right_names)
+        known.chain = sets.chain
+        chosen = sets.select(target, branch=branch, right_names=right_names)
         for problem in sets.problems:
             output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
         if server is None:
-            _restore(chosen, options, showing)
+            _restore(chosen, options, showing, known)
         else:
-            _restore_to(server, chosen, options, showing)
+            _restore_to(server, chosen, options, showing, known)
 
 
-def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing) -> None:
+def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing, known: _Known) -> None:
     """Plan, show the plan, and carry it out unless it was only to be shown."""
     plan = plan_restore(sets, options)
+    known.value = plan.to_json
     if showing.talks:
         if plan.chosen.selection is not None:
             _show_chain(plan.chosen.selection, plan.left_out)
@@ -234,20 +238,19 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
         if plan.is_refused:
             output.line(_REFUSED)  # the error is about the plan
             output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
+    plan.raise_for_problems()
     report: Report | None = None
-    with _known_with_error(showing, lambda: {**plan.to_json(), "placed": None}):
-        plan.raise_for_problems()
-        if not showing.dry_run:
-            with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
-                report = place_sets(plan, progress=advance, processes=useful_processes())
+    if not showing.dry_run:
+        with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
+            report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
-        output.as_json(plan.to_json() | {"placed": report and _report_json(report), "signed_by": showing.signed_by})
+        output.as_json(plan.to_json() | {"placed": report and _report_json(report), **showing.to_json()})
     elif showing.talks:
         if report is not None:
             _show_report(report)
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
-        output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
+        output.last_line(plan.outcome, plan.chosen.archives[0].head.profile, unread=showing.unread)
 
 
 def _called(chosen: ChosenSets) -> str:
@@ -255,36 +258,32 @@ def _called(chosen: ChosenSets) -> str:
     return some((str(one.path or one.id.hex()) for one in chosen.archives), 1)
 
 
-@contextmanager
-def _last_line_of_refusal(showing: Showing) -> Iterator[None]:
-    """Say what a verdict comes to that leaves nothing to plan."""
-    try:
-        yield
-    except NotRestorableError as error:
-        if showing.as_json:
-            nothing = {"chain": None, "plans": [], "recovery": None, "outcome": as_json(error.outcome), "placed": None}
-            end_with_json(nothing, error)
-        if showing.talks:
-            output.line(_REFUSED)
-            output.last_line(error.outcome)
-        raise
+@dataclass
+class _Known:
+    """What is known of a restore, should it fail."""
+
+    value: Callable[[], dict[str, object]] = dict  # The same as values for JSON
+    chain: Chain | None = None  # All sets, where there are several
 
 
 @contextmanager
-def _known_with_error(showing: Showing, value: Callable[[], dict[str, object]]) -> Iterator[None]:
-    """Say also where the block fails what is known, with JSON as one value, and what damage comes to."""
+def _known_with_error(showing: Showing) -> Iterator[_Known]:
+    """Say also where the block fails what is known, with JSON as one value, and what damage or a refusal comes to."""
+    known = _Known()
     try:
-        yield
+        yield known
     except ArchiveError as error:
-        damage = outcome_of_damage(error)
-        if showing.as_json:
-            end_with_json(value() | ({"outcome": as_json(damage)} if damage else {}), error)
+        refused = error if isinstance(error, NotRestorableError) else None
+        found = refused.outcome if refused else outcome_of_damage(error, known.chain)
+        if showing.as_json and (value := known.value() | ({"outcome": as_json(found)} if found else {})):
+            end_with_json({**_NOTHING, **value}, error)
         if showing.talks:
-            output.last_line(damage)
+            output.lines("", [_REFUSED] if refused else [])
+            output.last_line(found)
         raise
 
 
-def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showing: Showing) -> None:
+def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showing: Showing, known: _Known) -> None:
     """Restore sets to a server and print what it was told."""
     from tokar.cli.sources import opened_server, usable_kind  # noqa: PLC0415 - start-up time
 
@@ -294,16 +293,16 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     if showing.talks:
         _show_chain(chosen.selection, chosen.selection.left_out)
     run = _ServerRun()
-    opening = opened_server(source, {"restoring": True})
-    with _known_with_error(showing, lambda: _json(chosen, run)), opening as server:
+    known.value = lambda: _json(chosen, run)
+    with opened_server(source, {"restoring": True}) as server:
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
     if showing.as_json:
-        output.as_json({**_json(chosen, run), "signed_by": showing.signed_by})
+        output.as_json({**_json(chosen, run), **showing.to_json()})
     elif showing.talks:
         if run.result is not None:
             _show(run.result, run.next_steps)
-        output.last_line(chosen.outcome, chosen.archives[0].head.profile)
+        output.last_line(chosen.outcome, chosen.archives[0].head.profile, unread=showing.unread)
 
 
 @dataclass
@@ -330,8 +329,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
     """Drive the procedure, or only plan where no more is wanted."""
     from tokar.server.run_restore import parts_of_chosen, prepared_restore  # noqa: PLC0415 - only --server needs it
 
-    with _last_line_of_refusal(showing):
-        parts = parts_of_chosen(chosen, accept_incomplete=options.accept_incomplete)
+    parts = parts_of_chosen(chosen, accept_incomplete=options.accept_incomplete)
     maps = [parse_map(text, str(Path.cwd())) for text in options.maps]
     take_over = options.take_over and not showing.dry_run  # it tells the server something
     size = sum(one.size for part in parts for one in part.entries)
@@ -385,9 +383,13 @@ class Showing:
     signers: AllowedSigners | None = None  # Those of whom one signed each archive
 
     @property
-    def signed_by(self) -> list[dict[str, object]] | None:
-        """Who signed the archives, as values for JSON; None where nobody was asked for."""
-        return None if self.signers is None else as_json(self.signers.accepted)
+    def unread(self) -> tuple[str, ...]:
+        """What was not looked at: what is only planned reads no content."""
+        return (UNREAD,) if self.dry_run else ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return what was not looked at, and who signed the archives, None where nobody was asked for."""
+        return {"signed_by": self.signers and as_json(self.signers.accepted), "not_looked_at": self.unread}
 
     @property
     def talks(self) -> bool:
@@ -411,8 +413,7 @@ def _show_plan(plan: Plan) -> None:
     _more(len(plan.asides))
     output.lines("note: ", plan.notes)
     for directory in plan.directories:
-        made = " (will be made)" if directory.make else ""
-        files = count_text(directory.files, "file")
+        files, made = count_text(directory.files, "file"), " (will be made)" if directory.make else ""
         output.line(f"{names.printable(directory.path)}: {files}, {output.size_text(directory.size)}{made}")
 
 
@@ -448,7 +449,7 @@ def _show_recovery(found: Guidance) -> None:
 
 def _show_register(number: int, one: Register) -> None:
     rows = one.restore_map
-    count = "no restore map, count 0" if rows is None else count_text(len(rows), "row") + " in the restore map"
+    count = "no restore map, count 0" if rows is None else f"{count_text(len(rows), 'row')} in the restore map"
     output.line(
         f"register {number}: {names.printable(one.label)}: {log_range(one.low, one.high)}, {count}; "
         f"checkpoint path {_known(one.checkpoint_path)}, log path {_known(one.log_path)}, "
@@ -461,17 +462,16 @@ def _show_register(number: int, one: Register) -> None:
 def _show_registrations(registrations: tuple[Registration, ...]) -> None:
     """Print what a server was told."""
     for number, one in enumerate(registrations, 1):
-        rows = one.restore_map or ()
-        count = count_text(len(rows), "row") + " in the restore map" if rows else "no restore map"
+        count = f"{count_text(len(one.restore_map), 'row')} in the restore map" if one.restore_map else "no restore map"
         output.line(f"registered {number}: {log_range(one.generation_low, one.generation_high)}, {count}")
-        for old, new in rows:
+        for old, new in one.restore_map or ():
             output.line(f"  {names.printable(old)} -> {names.printable(new)}")
 
 
 def _report_json(report: Report) -> dict[str, object]:
     """Return what was placed as values for JSON."""
     asides = [fields_json(one, "directory", "name", "new_name") for one in report.asides]
-    return {**fields_json(report, "files", "size"), "set_aside": asides, "without_time": report.without_time}
+    return {**fields_json(report, "files", "size", "without_time"), "set_aside": asides}
 
 
 def _registration_json(one: Registration) -> dict[str, object]:

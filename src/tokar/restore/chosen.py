@@ -56,7 +56,7 @@ class OpenSets:
         signers: Those of whom one must have signed every archive.
 
     Raises:
-        ArchiveError: An archive that was named cannot be read.
+        ArchiveError: The one archive that was named cannot be read.
         InputError: There is no archive.
         NotSignedError: None of the signers signed one of the archives.
     """
@@ -66,8 +66,9 @@ class OpenSets:
     ) -> None:
         self._stack = ExitStack()
         self._keyring = keyring
-        self._found = find_sets(paths, keyring=keyring, signers=signers)
-        self.problems = self._found.problems  # What is in the folders and cannot be read
+        paths = [*paths]
+        self._found = find_sets(paths, keyring=keyring, signers=signers, strict=len(paths) == 1)
+        self.problems = self._found.problems  # What cannot be read
         self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
 
     def select(self, until: int | None = None, *, branch: str = "", right_names: bool = False) -> ChosenSets:
@@ -81,9 +82,11 @@ class OpenSets:
         Raises:
             InputError: The generation is below what the databases need, or no log, or more than one, has that name.
             NotRestorableError: It cannot be reached, or more than one history leads there.
-            ArchiveError: An archive that is needed cannot be read, or has changed.
+            ArchiveError: An archive that was named, or is needed, cannot be read, or has changed.
             LockedError: It is encrypted, and nothing in the ring opens it.
         """
+        if self._found.named:  # what was named must be there, unlike what only lies in a folder
+            raise self._found.named[0]
         renamed: dict[bytes, Mapping[int, str]] = {}
         if branch or right_names:
             found, together = [], LogTable(*(one.facts.logs for one in self._found.sets))
@@ -270,6 +273,7 @@ def _with_instances(chosen: ChosenSets, parts: Sequence[SetFacts]) -> ChosenSets
     return replace(
         chosen,
         instances=tuple(found),
+        problems=tuple(one for part in found for one in part.problems),
         left_out=tuple(one for part in found for one in part.left_out),
         outcome=worst(part.outcome for part in found if part.outcome is not None),
         not_checked=tuple(dict.fromkeys(one for part in found for one in part.not_checked)),

@@ -23,10 +23,12 @@ from tokar.ese.inspect import Inspection
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.records import MAGIC
+from tokar.format.verify import verify
 from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
 from tokar.sets.recorded import RecordedFacts
+from tokar.sets.seen import SeenFiles
 from tokar.storage.bytesource import OverwritesInputError, read_start
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import logs_text
@@ -183,7 +185,6 @@ def find_sets(
     *,
     examine: bool = False,
     keyring: Keyring | None = None,
-    progress: Callable[[int], None] | None = None,
     signers: AllowedSigners | None = None,
     strict: bool = True,
 ) -> FoundSets:
@@ -194,9 +195,8 @@ def find_sets(
 
     Args:
         paths: Archives, receipts and folders.
-        examine: Whether to check all pages and log segments as well.
+        examine: Whether to check all content, and all pages and log segments in it, as well.
         keyring: What opens encrypted content; where it does not, facts are enough.
-        progress: Called with the bytes of content of each file that is done.
         signers: Those of whom one must have signed every archive.
         strict: Whether what is named must be readable.
 
@@ -205,7 +205,7 @@ def find_sets(
         InputError: There is no archive at all.
         NotSignedError: None of the signers signed one of the archives, be it only one that lies in a folder.
     """
-    load = partial(_load, examine=examine, progress=progress, signers=signers, keyring=keyring)
+    load = partial(_load, examine=examine, signers=signers, keyring=keyring)
     sets: list[BackupSet] = []
     problems: list[ArchiveError] = []
     wanted: list[ArchiveError] = []
@@ -232,7 +232,6 @@ def _load(
     path: Path,
     *,
     examine: bool,
-    progress: Callable[[int], None] | None,
     signers: AllowedSigners | None,
     keyring: Keyring | None,
 ) -> BackupSet:
@@ -245,8 +244,11 @@ def _load(
             if keyring is not None:
                 with suppress(LockedError):  # its facts may be enough, and another set may be the wanted one
                     archive.unlock(keyring)
-            examine = examine and not archive.is_locked  # who asked for it sees that it was not done
-            return set_of_archive(archive, label=str(path), examine=examine, progress=progress)
+            if not examine or archive.is_locked:  # who asked for it sees that it was not done
+                return set_of_archive(archive, label=str(path))
+            seen = SeenFiles(archive.head.profile)
+            verify(archive, content=True, watch=seen.watch).demand()
+            return set_of_archive(archive, label=str(path), examine=True, seen=seen.take)
     except ArchiveError as error:
         error.path = error.path or path
         raise

@@ -14,6 +14,8 @@ from tokar.sets.judge import TO_PROVE, SetVerdict, opaque_in
 from tokar.tokens import SERVED
 from tokar.words import some
 
+UNREAD: Final = "whether the archives are damaged (tokar check)"
+"""What a verdict leaves open that goes by what archives keep of their files, and reads no content."""
 NOTHING_TO_RECOVER: Final = "no database and no log is in it: its files are kept, and nothing is said of a recovery"
 
 
