@@ -114,7 +114,7 @@ class SeenDigests:
     """
 
     SIZE: Final = 15  # Bytes of each: two meet by chance once in 2^72 sets of 2^24
-    _MANY: Final = 1 << 16  # From so many on there are more parts
+    _MANY: Final = 1 << 14  # From so many on there are more parts
 
     def __init__(self) -> None:
         self._parts = [bytearray() for _ in range(1 << 8)]

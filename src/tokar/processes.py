@@ -5,6 +5,7 @@ A copy hears no signals: the process that it was copied from does, and ends it.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -39,6 +40,7 @@ def fork(work: Callable[[], object]) -> int:
     if process:
         return process
     try:  # without what else the end of a program does: that is for the process that this one copies
+        gc.freeze()  # what is there belongs to that process: looking through it would only copy it
         signals.ignore()  # the other process hears them too, and ends this one
         work()
     except BaseException:  # noqa: BLE001 - said by the status

@@ -158,7 +158,7 @@ def test_what_a_copy_leaves_that_dies_is_done_here(
             os.kill(os.getpid(), signal.SIGKILL)
         return work(*arguments)
 
-    monkeypatch.setattr(owner, name, staticmethod(deadly) if step == "_read" else deadly)
+    monkeypatch.setattr(owner, name, deadly)
     demand_alike(gathered(folder(tmp_path)), tmp_path)
 
 

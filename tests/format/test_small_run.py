@@ -30,9 +30,9 @@ def new_writer(path: Path, level: int | None = None) -> ArchiveWriter:
 
 
 def add_as_run(writer: ArchiveWriter, *names: str) -> int:
-    run = writer.new_run()
+    run = writer.new_run(writer.entry_count)
     for name, content in zip(names, CONTENTS, strict=False):
-        run.add(writer.file_record(0x21, name, announced_size=len(content), modified=7), content)
+        run.add(writer.file_record(0x21, name, announced_size=len(content), modified=7, number=run.next), content)
     assert writer.takes_run(writer.run_start, run.sizes)
     return writer.add_run(run.pack(writer.run_start))
 

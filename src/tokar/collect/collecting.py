@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from stat import S_ISREG
 from typing import Final
 
 from tokar import names
@@ -56,7 +56,7 @@ class Collecting:
             now = os.fstat(descriptor)
             demand_no_output(now)
             state = first or FileState.of(now)
-            if not stat.S_ISREG(now.st_mode) or (first is not None and FileState.of(now) != first):
+            if not S_ISREG(now.st_mode) or (first is not None and FileState.of(now) != first):
                 raise _changed(one.path)
             try:
                 if state.size <= SMALL_SIZE:
@@ -130,6 +130,30 @@ class Collecting:
     def _file(self, one: Candidate | OtherFile, size: int) -> SetFile:
         shown = names.display(*names.encode(one.name))
         return SetFile(name=shown, size=size, token=one.token, profile=self.profile)
+
+
+def read_usual(path: str) -> tuple[bytes, FileState] | None:
+    """Return the content of a small file that nobody has looked at, and what it looked like before and after.
+
+    None of any other, of what cannot be read, and of one that is written to: `Collecting.add` finds out what it is.
+    """
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS | _NO_LINK)
+    except OSError:
+        return None
+    try:
+        now = os.fstat(descriptor)
+        size = now.st_size
+        if not S_ISREG(now.st_mode) or size > SMALL_SIZE:
+            return None
+        demand_no_output(now)
+        content, state = os.read(descriptor, size + 1), FileState.of(now)
+        is_whole = len(content) == size and FileState.of(os.fstat(descriptor)) == state
+    except (OSError, OverwritesInputError):
+        return None
+    finally:
+        os.close(descriptor)
+    return (content, state) if is_whole else None
 
 
 def _changed(path: str) -> SourceChangedError:

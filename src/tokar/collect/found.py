@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
@@ -192,6 +193,9 @@ class Names:
         self._hashes.append(hash(name))
         self._is_sorted = False
 
+    def __bool__(self) -> bool:
+        return bool(self._hashes)
+
     def __contains__(self, name: str) -> bool:
         if not self._is_sorted:
             self._hashes, self._is_sorted = array("q", sorted(self._hashes)), True
@@ -226,9 +230,8 @@ class Rest:
             StorageError: A folder cannot be read.
         """
         for folder, prefix, decided in self.folders:
-            for path, name in walk(folder, prefix):
-                if name not in decided:
-                    yield OtherFile(path, name)
+            files = starmap(OtherFile, walk(folder, prefix))
+            yield from (one for one in files if one.name not in decided) if decided else files
 
     def demand_all(self, count: int, size: int) -> None:
         """Check that there were as many files and bytes as before.
@@ -275,11 +278,12 @@ def walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
     levels = [_Level(folder, prefix)]  # not by recursion: folders may be thousands deep
     while levels:
         level = levels[-1]
+        start, before, folders = level.start, level.prefix, level.folders  # once a folder, not once a file
         for leaf in level.leaves:
-            if leaf in level.folders:
-                levels.append(_Level(level.start + leaf, f"{level.prefix}{leaf}/"))
+            if leaf in folders:
+                levels.append(_Level(start + leaf, f"{before}{leaf}/"))
                 break
-            yield level.start + leaf, level.prefix + leaf
+            yield start + leaf, before + leaf
         else:
             levels.pop()
 

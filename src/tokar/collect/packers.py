@@ -26,15 +26,16 @@ from itertools import islice
 from typing import Final
 
 from tokar import signals
-from tokar.collect.collecting import SMALL_SIZE, Collecting, two_files
+from tokar.collect.collecting import SMALL_SIZE, Collecting, read_usual, two_files
 from tokar.collect.examine import may_be_ese
-from tokar.collect.found import Candidate, FileState, OtherFile, Rest
+from tokar.collect.found import OtherFile, Rest
 from tokar.errors import ArchiveError
 from tokar.format.ledger import NO_ENTRIES, PackedRun, RunSizes, RunStart
 from tokar.format.records import PAGE_ENTRY_SIZE
 from tokar.format.small_run import Run
 from tokar.names import SeenDigests
 from tokar.processes import ForkedCopy, fork
+from tokar.tokens import UNKNOWN
 
 _MANY: Final = 2000  # files from which on copies are worth forking
 _LONGEST: Final = 256  # files of a run
@@ -62,27 +63,6 @@ def add_rest(work: Collecting, rest: Rest, processes: int) -> None:
             packers.end()
     for one in files:
         work.add(one, None)
-
-
-class _UnusualError(Exception):
-    """A file is not for a copy."""
-
-
-class _Reader(Collecting):
-    """Reads files into a run, in a copy. It adds nothing to the archive."""
-
-    __slots__ = ("run",)
-    run: Run
-
-    def put(self, one: Candidate | OtherFile, content: bytes, state: FileState) -> None:
-        """Take a file that was read in one piece."""
-        if self.findings is not None and may_be_ese(content, one.token):
-            raise _UnusualError
-        file = self.writer.file_record(one.token, one.name, announced_size=len(content), modified=state.kept_time)
-        self.run.add(file, content)
-
-    def _add_large(self, *_: object) -> None:
-        raise _UnusualError
 
 
 class _State(Enum):
@@ -128,10 +108,10 @@ class _HandedRun:
     sizes: RunSizes = NO_ENTRIES
 
     def packed(self) -> PackedRun:
-        """Return the run from the memory that both share."""
-        sizes, at, parts = self.sizes, _LIST_ROOM, []
+        """Return the run in the memory that both share."""
+        sizes, at, parts, memory = self.sizes, _LIST_ROOM, [], memoryview(self.packer.memory)
         for size in (sizes.records, sizes.names, sizes.entries * PAGE_ENTRY_SIZE, sizes.entries * SeenDigests.SIZE):
-            parts.append(self.packer.memory[at : at + size])
+            parts.append(memory[at : at + size])
             at += size
         return PackedRun(sizes, *parts)
 
@@ -148,6 +128,7 @@ class Packers:
         self._work = work
         self._packers: list[_Packer] = []
         self._runs: deque[_HandedRun] = deque()  # in their order
+        self._listed = work.writer.entry_count  # with all that were handed out
         self._failure: ArchiveError | None = None  # of the walk
         try:
             with suppress(OSError):
@@ -229,12 +210,14 @@ class Packers:
                 return
             run = _HandedRun(tuple(taken), packer)
             self._runs.append(run)
-            listed = "\0".join(f"{path}\0{name}\0{token}" for path, name, token in taken).encode(errors="surrogatepass")
+            texts = [text for path, name, _ in taken for text in (path, name)]
+            listed = "\0".join(texts).encode(errors="surrogatepass")
             if len(listed) > _LIST_ROOM:
                 run.state = _State.BACK
             else:
                 packer.memory[: len(listed)] = listed
-                _told(packer, _LISTED, len(listed))
+                _told(packer, _LISTED, len(listed), self._listed)
+            self._listed += len(taken)
 
     def _begin(self) -> None:
         """Tell copies where their runs begin, as far as that is known."""
@@ -286,12 +269,11 @@ class Packers:
             os.close(other)
         for packer in self._packers:
             packer.let_go()
-        work = self._work
-        reader = _Reader(work.writer, work.profile, None, work.findings, work.facts, work.archived, work.background)
         while message := os.read(orders, _MESSAGE.size):
             kind, *values = _MESSAGE.unpack(message)
             if kind == _LISTED:
-                run = self._read(reader, memory[: values[0]])
+                size, first, *_ = values
+                run = self._read(memory[:size], first)
                 answer = (_BACK, 0, 0, 0, 0) if run is None else (_READ, *run.sizes)
             else:
                 assert run is not None
@@ -302,18 +284,24 @@ class Packers:
                 answer = (_PACKED, 0, 0, 0, 0)
             os.write(answers, _MESSAGE.pack(*answer))
 
-    @staticmethod
-    def _read(reader: _Reader, listed: bytes) -> Run | None:
+    def _read(self, listed: bytes, first: int) -> Run | None:
         """Return a run that is read; None where it is not for a copy."""
-        run = reader.writer.new_run()
-        object.__setattr__(reader, "run", run)
+        writer, examined = self._work.writer, self._work.findings is not None
+        run = writer.new_run(first)
+        fields = iter(listed.decode(errors="surrogatepass").split("\0"))
         try:
-            fields = iter(listed.decode(errors="surrogatepass").split("\0"))
-            for path, name, token in zip(fields, fields, fields, strict=True):
-                reader.add(OtherFile(path, name, int(token)), None)
-        except (_UnusualError, ArchiveError):
+            for path, name in zip(fields, fields, strict=True):
+                if (usual := read_usual(path)) is None:
+                    return None
+                content, state = usual
+                if examined and may_be_ese(content, UNKNOWN):
+                    return None
+                size, modified = len(content), state.kept_time
+                file = writer.file_record(UNKNOWN, name, announced_size=size, modified=modified, number=run.next)
+                run.add(file, content)
+        except ArchiveError:
             return None
-        room = run.sizes.records + run.sizes.names + run.sizes.entries * (PAGE_ENTRY_SIZE + SeenDigests.SIZE)
+        room = run.records + run.names + len(run.files) * (PAGE_ENTRY_SIZE + SeenDigests.SIZE)
         return run if room <= _ROOM else None
 
 

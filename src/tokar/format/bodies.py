@@ -100,10 +100,6 @@ class FileRecord(NamedTuple):
         sizes = (announced or 0, modified or 0, flags, log2)
         return FILE_PACKER.pack(entry, encoding, token, listed, *sizes, 0, stream) + name
 
-    def at(self, entry: int, *, encrypted: bool) -> FileRecord:
-        """Return the same as the record of another entry, with the stream that this has."""
-        return FileRecord(entry, *self[1:-1], entry + 1 if encrypted else 0)
-
     @classmethod
     def parse(cls, body: Buffer, *, entry: int, position: int, after: int | None = None) -> FileRecord:
         """Read the body of the FILE record at `position`, which must be that of entry number `entry`.

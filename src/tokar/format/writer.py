@@ -203,9 +203,9 @@ class ArchiveWriter:
         self._state = "open"
         return entry
 
-    def new_run(self) -> Run:
-        """Return a run to fill with small files; it does not change the writer."""
-        return Run(self._tag, self.compression, self.key)
+    def new_run(self, first: int) -> Run:
+        """Return a run to fill with small files, from entry number `first` on; it does not change the writer."""
+        return Run(self._tag, self.compression, self.key, first)
 
     @property
     def run_start(self) -> RunStart:
@@ -217,16 +217,14 @@ class ArchiveWriter:
         return self._ledger.takes_run(start, sizes)
 
     def add_run(self, run: PackedRun) -> int:
-        """Add a run that was packed for `run_start`.
-
-        Returns:
-            How many of its entries are new: if not all, the next is there already, and nothing can follow.
-        """
+        """Add a run that was packed for `run_start`; return how many are new: if not all, nothing can follow."""
         self._demand_open()
         self._state = "broken"  # until everything is in place
         new = self._ledger.end_run(run)
         if new == run.sizes.entries:
-            self._push(run.records)
+            self._flush()
+            self._write([run.records])
+            self._drain()  # its memory is used again
             self._position += run.sizes.records
             self._state = "open"
         return new
@@ -292,8 +290,7 @@ class ArchiveWriter:
             if self.compression.level is not None:
                 extra.setdefault("zstd", zstd_frame.version())
             finished = canonical_json.to_time(self._clock())
-            counts = (self._ledger.entry_count, self._ledger.content_size)
-            return self._seal(Summary(*counts, finished, outcome, extra))
+            return self._seal(Summary(self.entry_count, self.content_size, finished, outcome, extra))
 
     def discard(self) -> None:
         """Give up; nothing is left under the final name. Does nothing after `seal`."""
@@ -324,17 +321,18 @@ class ArchiveWriter:
         file_list: FileList = FileList.BY_HAND,
         announced_size: int | None,
         modified: int | None,
+        number: int | None = None,
     ) -> FileRecord:
-        """Return FILE of the entry that is added next. Raises InputError as `add` does."""
+        """Return FILE of an entry, by default of the one that is added next. Raises InputError as `add` does."""
         if isinstance(name, str):
             name, encoding = names.encode(name)
-        if self.key is None and self.head.encryption is not None:
+        if self.key is None and FEATURE in self.head.extra:
             raise InputError("the archive is encrypted, and its key is not here")
         bodies.demand_in_range(token, name, encoding, announced_size=announced_size, modified=modified)
         log2 = self._chunk_log2
         while announced_size and announced_size > records.MAX_CHUNKS << log2 and log2 < records.MAX_CHUNK_LOG2:
             log2 += 1
-        number = self._ledger.entry_count
+        number = self._ledger.entry_count if number is None else number
         stream = 0 if self.key is None else number + 1
         return FileRecord(number, encoding, token, file_list, announced_size, modified, False, log2, name, stream)
 
@@ -473,8 +471,7 @@ class ArchiveWriter:
     def _flush(self) -> None:
         if self._pending:
             self._write([b"".join(self._pending)])
-            self._pending = []
-            self._pending_size = 0
+            self._pending, self._pending_size = [], 0
 
     def _write(self, parts: Sequence[Buffer], buffer: bytearray | None = None) -> None:
         """Write parts, by the output thread where there is one; it frees the buffer that they lie in."""
