@@ -14,8 +14,11 @@ from restore_helpers import Reader, entry, piece, plan_of, timed, tree
 from tokar import processes
 from tokar.errors import IntegrityError, StorageError
 from tokar.restore import stager as contents
-from tokar.restore.place import Report, place
+from tokar.restore.place import PlacingStoppedError, Report, place
+from tokar.restore.staging import Stage
+from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage import durable
+from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,3 +171,46 @@ def test_a_large_file_is_on_its_way_to_the_medium_while_it_is_written(
     pieces = [piece(60, b"x" * 60), piece(60, None), piece(280, b"y" * 280)]
     place(plan_of([large], into=str(tmp_path / "out")), Reader({0: pieces}), processes=1)
     assert begun == [(0, 120), (120, 280)]
+
+
+@pytest.mark.parametrize("number", range(0, 100, 9))
+def test_a_file_that_is_gone_at_the_end_is_missed_whichever_process_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    name = f"edb{number:05x}.log"
+    whole = Stage.commit_whole
+
+    def removing(stage: Stage) -> None:
+        stage.opened.remove(name)
+        whole(stage)
+
+    monkeypatch.setattr(Stage, "commit_whole", removing)
+    with pytest.raises(PlacingStoppedError, match="it was placed, and is gone or replaced") as caught:
+        place(plan_of(FILES, into=str(tmp_path / "out")), Reader(), processes=3)
+    assert str(caught.value.path).endswith(name)
+
+
+def test_many_files_are_looked_at_by_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    tallies = WorkerPool.tallies
+
+    def counted(pool: WorkerPool, *, wait: bool) -> Iterator[Tally]:
+        for tally in tallies(pool, wait=wait):
+            if (tmp_path / "out").exists():
+                looked.append(tally.files)
+            yield tally
+
+    monkeypatch.setattr(WorkerPool, "tallies", counted)
+    place(plan_of(FILES, into=str(tmp_path / "out")), Reader(), processes=3)
+    assert sum(looked) == len(helped())
+
+
+def test_what_a_process_could_not_look_at_is_looked_at_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, size_of = os.getpid(), Directory.size_of
+
+    def dies(directory: Directory, name: str) -> int | None:
+        return size_of(directory, name) if os.getpid() == home else os._exit(0)
+
+    monkeypatch.setattr(Directory, "size_of", dies)
+    report = place(plan_of(FILES, into=str(tmp_path / "out")), Reader(), processes=3)
+    assert report == Report(files=100, size=sum(SIZES), asides=(), without_time=0)

@@ -22,10 +22,9 @@ What the disk looks like, step by step, also if the machine dies in the middle o
 7. **Commit.** Logs and patch files are renamed to their final names, then the databases; a directory that was missing
    is renamed once, with all that is in it. Each rename is atomic and replaces nothing; directories are synced between
    the two, so no database can be there durably while a log is not, and looked at again; at the end once more, and every
-   file by its path. *Dies here: every file with a
-   final name is whole, the rest is still staged. As long as something is missing, a database is. Because there is a
-   journal, a rerun takes a file under a final name that has exactly the right digest for one that is in place, and goes
-   on with the others.* Of a chain that is registered with a server, this step is made set by set.
+   file by its path. *Dies here: every file with a final name is whole, the rest is still staged. As long as something
+   is missing, a database is. Because there is a journal, a rerun takes a file under a final name that has exactly the
+   right digest for one that is in place, and goes on with the others.* With a server it is made set by set.
 8. **Clear.** The staging directories are removed, the locks, and last of all the journal. *Dies here: the set is whole;
    a rerun only clears.*
 
@@ -40,6 +39,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final, Self
@@ -49,7 +49,7 @@ from tokar.format.index import Entry
 from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, holds, is_whole, journal_name, numbered, staging_name, write_journal
 from tokar.restore.plan import Aside, Plan
-from tokar.restore.stager import ContentReader, Stager
+from tokar.restore.stager import ContentReader, Stager, is_own
 from tokar.restore.staging import SecondLook, Stage, demand_ancestor, whole_directories
 from tokar.restore.workers import Tally
 from tokar.storage import durable, windows
@@ -136,7 +136,7 @@ class Placing:
         """
         self._open()
         stager = Stager(self._plan, self._reader, self._stages, self._progress)
-        self._staged = stager.stage(self._processes)
+        self._staged, self._processes = stager.stage(self._processes), stager.processes
         stager.sync()
         if self._stages:
             self._write_journal(registered=self._group_of is not None)
@@ -221,13 +221,13 @@ class Placing:
         for stage, name in databases:
             stage.commit(name)
         self._sync_directories()
-        self._look.after_placing(self._files_of(group))
+        self._look.after_placing(partial(self._files_of, group), self._processes)
 
-    def _files_of(self, group: int) -> Iterator[tuple[str, str, int]]:
-        """Yield directory, name and size of the files of a set."""
-        for extra in self._plan.extras if group == 0 else ():
+    def _files_of(self, group: int, share: int, shares: int) -> Iterator[tuple[str, str, int]]:
+        """Yield directory, name and size of the files of a set that fall to a share."""
+        for extra in self._plan.extras if group == share == 0 else ():
             yield extra.directory, extra.name, len(extra.data)
-        for path, name, entry in self._plan.steps.placements():
+        for path, name, entry in self._plan.steps.placements(partial(is_own, share, shares)):
             if self._group_of is None or self._group_of(entry) == group:
                 yield path, name, entry.size
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from tokar.errors import IntegrityError, StorageError, reason_of, storage_errors
@@ -28,6 +29,11 @@ _SMALL_SIZE: Final = 1 << 16  # bytes; larger files are read and written by thre
 # and looks for that several times as long as all else takes.
 _AT_ONCE: Final = 1 << 16
 _BLOCK: Final = 256  # neighbouring files that one process stages, since they are read together
+
+
+def is_own(share: int, shares: int, at: int, size: int) -> bool:
+    """Whether the file at a place falls to a share: blocks of small ones in turn, and the first has the large ones."""
+    return (at // _BLOCK % shares if size <= _SMALL_SIZE else 0) == share
 
 
 class ContentReader(Protocol):
@@ -58,6 +64,7 @@ class Stager:
         self._reader = reader
         self._stages = stages
         self._progress = progress
+        self.processes = 1  # How many were worth having
         self._done = plan.interrupted.placed if plan.interrupted else frozenset()
         self._unreported = 0
         self._without_time = 0
@@ -82,6 +89,7 @@ class Stager:
             self._stage_extra(extra)
         fresh = not self._done and not any(stage.left for stage in self._stages.values())
         if fresh and processes > 1 and len(self._plan.steps) >= _MANY_FILES:
+            self.processes = processes
             self._stage_with_workers(processes)
         else:
             self._stage_alone()
@@ -141,11 +149,7 @@ class Stager:
             again: Whether part of it may be staged, by a process that failed. It is staged anew.
         """
         before = self._tally()
-
-        def is_own(at: int, size: int) -> bool:
-            return (at // _BLOCK % shares if size <= _SMALL_SIZE else 0) == share
-
-        for path, name, entry in self._plan.steps.placements(is_own):
+        for path, name, entry in self._plan.steps.placements(partial(is_own, share, shares)):
             staging = self._stages[path].opened
             if again and staging.has(name):
                 staging.remove(name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from itertools import chain
@@ -30,6 +30,7 @@ from tokar.restore.inventory import (
     lock_beside,
 )
 from tokar.restore.plan import Plan
+from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage.directory import Directory, inode_of
 from tokar.words import some
 
@@ -254,16 +255,39 @@ class SecondLook:
                     engine[name] = kind
             self._demand_nothing_new(seen.path, engine, names.NameHashes())
 
-    def after_placing(self, placed: Iterable[tuple[str, str, int]]) -> None:
+    def after_placing(self, placed: Callable[[int, int], Iterable[tuple[str, str, int]]], processes: int) -> None:
         """Check by their paths that files are where they were placed, and that nothing is beside them that must not be.
 
         Args:
-            placed: Directory, name and size of the files.
+            placed: Returns directory, name and size of the files of a share, of so many.
+            processes: How many processes look.
 
         Raises:
             RestoreError: A path leads elsewhere, or a file of the engine appeared.
             StorageError: A file is gone, or is another one.
         """
+
+        def look(share: int) -> Iterator[Tally]:
+            yield self._demand_placed(placed(share, processes))
+
+        pool = WorkerPool(processes - 1, look)
+        try:
+            self._demand_placed(placed(0, processes))
+            self.before_databases()
+            deque(pool.tallies(wait=True), maxlen=0)
+        finally:
+            pool.end()
+        for share, _ in pool.undone():
+            self._demand_placed(placed(share, processes))
+
+    def _demand_placed(self, placed: Iterable[tuple[str, str, int]]) -> Tally:
+        """Check that files are where they were placed, of their size; return how many they are.
+
+        Raises:
+            RestoreError: A path leads elsewhere.
+            StorageError: A file is gone, or is another one.
+        """
+        files = 0
         with ExitStack() as opened:
             directories: dict[str, Directory] = {}
             for path, name, size in placed:
@@ -274,7 +298,8 @@ class SecondLook:
                         raise MovedError(path)
                 if directory.size_of(name) != size:
                     raise StorageError("it was placed, and is gone or replaced", path=directory.path_of(name))
-        self.before_databases()
+                files += 1
+        return Tally(files, 0, 0)
 
     def _lost(self, path: str) -> list[str]:
         """Return the names of a directory that are to be set aside or to stay, and are not there any more."""
