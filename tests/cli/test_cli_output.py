@@ -109,6 +109,18 @@ def test_an_error_object_tells_what_was_expected() -> None:
     }
 
 
+def test_of_many_notes_that_begin_alike_the_first_are_printed_and_json_has_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = StorageError("wrong")
+    for note in ("seen: a", *(f"in place: {number}" for number in range(120)), "its receipt is b"):
+        error.add_note(note)
+    output.report(error, as_json=True)
+    printed = capsys.readouterr()
+    assert len(json.loads(printed.out)["error"]["notes"]) == 122
+    assert printed.err.splitlines()[-3:] == ["in place: 49", "... and 70 more (--json lists all)", "its receipt is b"]
+
+
 def test_an_error_without_a_format_has_no_rule() -> None:
     assert "rule" not in output.error_json(ExistingFileError("there"))
 

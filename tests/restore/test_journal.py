@@ -19,8 +19,9 @@ from small_sets import contents, write
 
 import tokar
 from tokar.errors import ExistingFileError, StorageError
-from tokar.restore.journal import staging_name
+from tokar.restore.journal import staging_name, write_journal
 from tokar.restore.place import PlacingStoppedError, Report, place
+from tokar.restore.plan import Aside
 from tokar.restore.stager import Stager
 from tokar.storage.directory import Directory
 
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process that 
 
 EVERY = pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.torture)])
 CHANGES = ("create", "rename", "sync", "make", "remove", "remove_directory")
+HEAD = '{"form": "tokar restore journal 2", "registered": false}\n'
 OLD = {"data/edb.chk": checkpoint(9), f"data/{DATABASE}": b"old", f"logs/{name_of(5)}": b"old log"}
 
 
@@ -279,8 +281,13 @@ def test_a_journal_that_is_replaced_meanwhile_refuses_the_restore(
         "[]",
         "5",
         "null",
-        '{"form": "tokar restore journal 1", "set_aside": [{"directory": 5, "name": "", "new_name": "", "why": ""}]}',
-        '{"form": "tokar restore journal 1", "set_aside": 7}',
+        "",
+        '{"form": "tokar restore journal 1", "set_aside": []}\n{"is_whole": true}\n',
+        HEAD,
+        HEAD + '{"is_whole": true}',
+        HEAD + '{"directory": 5, "name": "", "new_name": "", "why": ""}\n{"is_whole": true}\n',
+        HEAD + "7\n",
+        HEAD + "x" * (1 << 19) + '\n{"is_whole": true}\n',
         "[" * 100_000,
     ],
 )
@@ -290,6 +297,17 @@ def test_a_journal_that_is_none_says_nothing(tmp_path: Path, path: Path, text: s
     journal.write_text(text)
     with pytest.raises(ExistingFileError):
         restored(path, folder, "refuse")
+
+
+def test_a_journal_of_many_files_is_read_whole(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+    (found,) = folder.rglob("*.journal-1")
+    asides = [Aside(f"/{'x' * 200_000}", f"{number}", "", "") for number in range(90)]
+    write_journal(Directory(str(found.parent)), f"{found.name}0", asides)
+    assert (found.parent / f"{found.name}0").stat().st_size > 1 << 24
+    found.unlink()
+    restored(path, folder, "refuse")
+    demand_whole(folder, path)
 
 
 def test_after_an_error_between_renames_nothing_is_read_from_the_archive_again(

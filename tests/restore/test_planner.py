@@ -346,14 +346,12 @@ def test_no_name_is_left_of_one_that_is_cut_where_names_are_very_short() -> None
     assert [one.new_name for one in plan.asides] == [f".tokar-aside-{STAMP}-1"]
 
 
-def test_of_very_many_problems_the_first_are_said_and_all_are_listed() -> None:
+def test_the_error_of_very_many_problems_notes_all() -> None:
     alike = entries(*((0x0F, f"{at}/x{at % 100}.dat") for at in range(200)))
     plan = plan_of(alike, into="/nowhere/t")
     with pytest.raises(CollisionError) as error:
         plan.raise_for_problems()
-    assert len(error.value.__notes__) == 51
-    assert error.value.__notes__[-1] == "also: 49 more problems (--json lists all)"
-    assert len(plan.to_json()["problems"]) == 100
+    assert len(error.value.__notes__) + 1 == len(plan.to_json()["problems"]) == 100
 
 
 def test_a_long_name_is_cut_when_it_is_set_aside(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from tokar.redact import Redactor
 from tokar.restore import journal, leftovers, paths
 from tokar.restore.locations import parse_location_file, parse_to
 from tokar.restore.options import parse_generation
+from tokar.restore.plan import Aside
 from tokar.rpc.trace import Trace
 from tokar.server.prior import load_prior
 from tokar.sets import receipt as receipts
@@ -168,21 +169,13 @@ def _receipt_seeds() -> list[bytes]:
     ]
 
 
-@cache
-def _file_of_mine() -> Path:
-    return file("journal", b"{}")
-
-
 def _journal(data: bytes) -> None:
-    path = _file_of_mine()
-    with stand_in(journal, read_start=lambda *_: data):
-        found = journal._read(str(path.parent), path.name)
-    assert found is None or all(one.directory is not None for one in found["set_aside"])
+    assert all(one.directory is not None for one in journal._parsed(io.BytesIO(data)).asides)
 
 
 def _journal_seeds() -> list[bytes]:
-    aside = {"directory": "/a", "name": "b", "new_name": "c", "why": "d"}
-    return [json.dumps({"form": journal._FORM, "set_aside": [aside], "registered": True}).encode()]
+    asides = [Aside("/a", "b", "c", "d"), Aside("/", "etc", "usr", "d")]
+    return ["".join(journal._lines_of(asides, registered=True)).encode()]
 
 
 def _lab(data: bytes) -> None:

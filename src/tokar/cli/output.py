@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TextIO
 
@@ -37,6 +37,7 @@ _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _COLOURS: Final = {"RESTORABLE": 32, "PART OF A CHAIN": 32, "NOT RESTORABLE": 31}  # of last lines
 _YELLOW: Final = 33
 safe: Final = names.safe
+_MAX_NOTES: Final = 50
 _TABLE_BATCH: Final = 1000  # rows that are held at once to align their columns
 
 
@@ -326,8 +327,12 @@ def report_interrupt(error: KeyboardInterrupt) -> None:
 
 
 def _print_notes(error: BaseException) -> None:
-    for also in getattr(error, "__notes__", ()):
-        _say(f"{safe(also)}\n")
+    """Print what else is said with an error: of many notes that begin alike, such as of each file, the first ones."""
+    for _, alike in groupby(getattr(error, "__notes__", ()), key=lambda note: note.partition(":")[0]):
+        for also in islice(alike, _MAX_NOTES):
+            _say(f"{safe(also)}\n")
+        if more := sum(1 for _ in alike):
+            _say(f"... and {more:,} more (--json lists all)\n")
 
 
 def error_json(error: ArchiveError) -> dict[str, Any]:

@@ -11,29 +11,34 @@ made durable, `NAME.journal-N` beside the first staging directory, with the file
   always.
 * Where all files of the plan are there so, and nothing else is in the way, all is done already, journal or not.
 
+A journal is JSON in lines, so that one of any length is written and read without being held: what it is, one line for
+each file that is to be set aside, and one that ends it.
+
 Nothing in a staging directory is believed: it must be private to this user, and every file in it a regular one with a
 single name.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Final, NotRequired, TypedDict, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 from blake3 import blake3
 
-from tokar.as_json import as_json, json_pieces
-from tokar.errors import ArchiveError, LockedError, StorageError, storage_errors
+from tokar.as_json import as_json
+from tokar.errors import ArchiveError, InputError, LockedError, StorageError, storage_errors
 from tokar.format.index import Entry
 from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted, Plan
-from tokar.storage.bytesource import read_start
+from tokar.storage.bytesource import open_file, read_start
 from tokar.storage.directory import Directory, inode_of
 from tokar.storage.sink import write_all
 from tokar.storage.stored_json import parse_json, typed
@@ -41,13 +46,14 @@ from tokar.storage.stored_json import parse_json, typed
 Planned = Callable[[Interrupted | None], list[Plan]]  # Makes plans, with what an earlier run left
 
 T = TypeVar("T")
-_FORM: Final = "tokar restore journal 1"
+_FORM: Final = "tokar restore journal 2"
 _SUFFIX: Final = ".journal-"
 DRAFT: Final = ".draft"  # the end of the name of a journal that is being written
 _KEY_SIZE: Final = 8  # bytes of the digest that a name is made of
-_MAX_JOURNAL: Final = 1 << 24
+_MAX_LINE: Final = 1 << 18  # bytes of a line of a journal: a path and two names, each character spelt out
+_LAST: Final = {"is_whole": True}
 _PIECE: Final = 1 << 20
-_PIECES: Final = 100  # of the text of a journal that are written at once
+_LINES: Final = 1000  # of a journal that are written at once
 
 
 def staging_name(plan: Plan) -> str:
@@ -111,14 +117,14 @@ def find_interrupted(plan: Plan) -> Interrupted | None:
     written = [found for place in journals if (found := _read(*place)) is not None]
     if not any(one.startswith(name) for holder in holders for one in _names(holder)):
         return None
-    asides = dict.fromkeys(aside for one in written for aside in one["set_aside"] if _is_done(aside))
+    asides = dict.fromkeys(aside for one in written for aside in one.asides)
     return Interrupted(
         name=name,
         placed=frozenset(_placed(plan)) if written else frozenset(),
         staged=frozenset(_staged(plan, name)),
         asides=tuple(asides),
         journals=tuple((*place, _identity(*place)) for place in journals),
-        registered=any(one.get("registered") for one in written),
+        registered=any(one.registered for one in written),
     )
 
 
@@ -182,14 +188,14 @@ def write_journal(holder: Directory, own: str, asides: Iterable[Aside], *, regis
     Raises:
         StorageError: The operating system refused.
     """
-    pieces = json_pieces({"form": _FORM, "registered": registered, "set_aside": map(as_json, asides)})
+    lines = _lines_of(asides, registered=registered)
     draft = own.partition(_SUFFIX)[0] + DRAFT
     if holder.has(draft):
         holder.remove(draft)
     descriptor = holder.create(draft)
     try:
         with storage_errors("write", holder.path_of(draft)):
-            while text := "".join(islice(pieces, _PIECES)):
+            while text := "".join(islice(lines, _LINES)):
                 write_all(descriptor, [text.encode()])
             os.fsync(descriptor)
     finally:
@@ -220,12 +226,25 @@ def _names(directory: str) -> list[str]:
     return _tried(lambda: os.listdir(directory), [])  # noqa: PTH208 - names are all that is wanted
 
 
-class _Journal(TypedDict):
-    """What a journal says."""
+def _lines_of(asides: Iterable[Aside], *, registered: bool) -> Iterator[str]:
+    for value in chain([_Head(_FORM, registered)], asides, [_LAST]):
+        yield json.dumps(as_json(value)) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The first line of a journal."""
 
     form: str
-    set_aside: tuple[Aside, ...]
-    registered: NotRequired[bool]
+    registered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    """What a journal says."""
+
+    registered: bool
+    asides: list[Aside]  # Those that were done
 
 
 def _read(directory: str, name: str) -> _Journal | None:
@@ -234,12 +253,39 @@ def _read(directory: str, name: str) -> _Journal | None:
         path = Path(directory, name)
         info = path.lstat()
         own = os.name == "nt" or info.st_uid == os.geteuid()
-        if not stat.S_ISREG(info.st_mode) or not own or info.st_size > _MAX_JOURNAL:
+        if not stat.S_ISREG(info.st_mode) or not own:
             return None
-        found = typed(_Journal, parse_json(read_start(path, _MAX_JOURNAL)))
+        with os.fdopen(open_file(path), "rb") as file:
+            return _parsed(file)
     except (OSError, ArchiveError):
         return None
-    return found if found["form"] == _FORM else None
+
+
+def _parsed(file: BinaryIO) -> _Journal:
+    """Return what a journal says.
+
+    Raises:
+        InputError: It is none, or cut short.
+    """
+    lines = _values(file)
+    head = typed(_Head, next(lines, None))
+    if head.form != _FORM:
+        raise InputError("it is a journal of another form")
+    asides: list[Aside] = []
+    for line in lines:
+        if line == _LAST:
+            return _Journal(head.registered, asides)
+        one = typed(Aside, line)
+        if _is_done(one):
+            asides.append(replace(one, directory=sys.intern(one.directory), why=sys.intern(one.why)))
+    raise InputError("it is cut short")
+
+
+def _values(file: BinaryIO) -> Iterator[Any]:
+    while line := file.readline(_MAX_LINE):
+        if not line.endswith(b"\n"):
+            raise InputError("a line of it is cut short, or too long")
+        yield parse_json(line)
 
 
 def _identity(directory: str, name: str) -> str:

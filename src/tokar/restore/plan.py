@@ -56,10 +56,6 @@ _URGENCY = {
 }
 
 
-MOST_NOTED = 50
-"""How many problems are said with the error of the first one; the plan lists all."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One reason why the plan may not be carried out."""
@@ -86,17 +82,15 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def raise_first(problems: Sequence[Problem]) -> None:
-    """Raise the error of the first problem, with the others as notes; of very many the first, and how many more.
+    """Raise the error of the first problem, with the others as notes.
 
     Raises:
         RestoreError: There is a problem.
     """
     if problems:
-        first, *others = (problem.error for problem in problems[: MOST_NOTED + 1])
+        first, *others = (problem.error for problem in problems)
         said = {first.hint, None}
         first.__notes__ = [f"also: {one}" + (f" ({one.hint})" if one.hint not in said else "") for one in others]
-        if (more := len(problems) - 1 - MOST_NOTED) > 0:
-            first.__notes__.append(f"also: {more:,} more problems (--json lists all)")
         raise first.with_traceback(None)
 
 
