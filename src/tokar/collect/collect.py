@@ -12,9 +12,8 @@ from typing import Any, Final
 from tokar import names, tokens
 from tokar._version import SOFTWARE
 from tokar.collect import certutil
-from tokar.collect.collecting import Collecting
+from tokar.collect.collecting import Collecting, KeptFacts
 from tokar.collect.examine import BackgroundExaminer, Findings
-from tokar.collect.follow import ArchivedFiles
 from tokar.collect.found import (
     MOST_NOTES,
     FileState,
@@ -34,7 +33,6 @@ from tokar.format.encryption import KeyMaker
 from tokar.format.metadata import Head
 from tokar.format.records import MAX_JSON_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
-from tokar.sets.recorded import FactWriter
 from tokar.storage.sink import FileSink, Sink
 from tokar.trust.signatures import Signer
 
@@ -236,15 +234,15 @@ def collect(
         sink.discard()
         raise
     with writer, BackgroundExaminer() as background:
-        facts, archived = FactWriter(writer), ArchivedFiles(collection.profile)
-        work = Collecting(writer, collection.profile, progress, findings, facts, archived, background)
+        facts = KeptFacts(writer, collection.profile)
+        work = Collecting(writer, collection.profile, progress, findings, facts, background)
         for one in collection.gathered.candidates:
             work.add(one, one.state)
         rest = collection.gathered.rest
         count, size = writer.entry_count, writer.content_size
         add_rest(work, rest, processes)
         rest.demand_all(writer.entry_count - count, writer.content_size - size)
-        facts.add_chains(archived.chains(collection.gathered.candidates))
+        facts.end(collection.gathered.candidates)
         return writer.seal(**_summary(collection))
 
 

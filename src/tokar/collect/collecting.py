@@ -8,25 +8,61 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from stat import S_ISREG
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tokar import names
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
-from tokar.collect.follow import ArchivedFiles
 from tokar.collect.found import BoundedFile, Candidate, FileState, OtherFile, digest_of, hides_changes, settle
 from tokar.errors import ArchiveError, FormatError, InputError, SourceChangedError, StorageError, reason_of
 from tokar.format.index import Entry
 from tokar.format.pipeline import InputStream, WatchedStream
 from tokar.format.writer import ArchiveWriter
-from tokar.sets.read import SetFile
-from tokar.sets.recorded import FactWriter
 from tokar.storage.bytesource import OverwritesInputError, demand_no_output
+
+if TYPE_CHECKING:  # loaded with the first file that has facts: plain files have none
+    from collections.abc import Sequence
+
+    from tokar.collect.follow import ArchivedFiles
+    from tokar.ese.inspect import Inspection
+    from tokar.sets.read import SetFile
+    from tokar.sets.recorded import FactWriter
 
 SMALL_SIZE: Final = 1 << 16
 """Bytes up to which a file is read in one piece."""
 # O_NONBLOCK so that a pipe that took the place of a file does not keep us waiting.
 _OPEN_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+
+
+class KeptFacts:
+    """What was read of files while they were archived: facts of the archive, some of which all files make together.
+
+    Args:
+        writer: Of the archive.
+        profile: The profile of their tokens.
+    """
+
+    def __init__(self, writer: ArchiveWriter, profile: str) -> None:
+        self._writer = writer
+        self._profile = profile
+        self._kept: tuple[FactWriter, ArchivedFiles] | None = None
+
+    def add(self, file: SetFile, added: Entry, seen: Inspection) -> None:
+        """Keep what was read of a file."""
+        if self._kept is None:
+            from tokar.collect.follow import ArchivedFiles  # noqa: PLC0415 - start-up time
+            from tokar.sets.recorded import FactWriter  # noqa: PLC0415 - start-up time
+
+            self._kept = FactWriter(self._writer), ArchivedFiles(self._profile)
+        facts, archived = self._kept
+        facts.add(added.number, seen)
+        archived.add(file, added, seen)
+
+    def end(self, candidates: Sequence[Candidate]) -> None:
+        """Keep what following pages through the logs finds. `candidates`: the files, in the order of their entries."""
+        if self._kept is not None:
+            facts, archived = self._kept
+            facts.add_chains(archived.chains(candidates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +73,7 @@ class Collecting:
     profile: str
     progress: Callable[[int], None] | None
     findings: Findings | None
-    facts: FactWriter
-    archived: ArchivedFiles
+    facts: KeptFacts
     background: BackgroundExaminer
 
     def add(self, one: Candidate | OtherFile, first: FileState | None) -> None:
@@ -124,10 +159,11 @@ class Collecting:
     def _keep(self, added: Entry, file: SetFile, examiner: ContentExaminer) -> None:
         """Keep what was read of a file as a fact of the archive."""
         if (seen := examiner.finish()) is not None:
-            self.facts.add(added.number, seen)
-            self.archived.add(file, added, seen)
+            self.facts.add(file, added, seen)
 
     def _file(self, one: Candidate | OtherFile, size: int) -> SetFile:
+        from tokar.sets.read import SetFile  # noqa: PLC0415 - start-up time
+
         shown = names.display(*names.encode(one.name))
         return SetFile(name=shown, size=size, token=one.token, profile=self.profile)
 

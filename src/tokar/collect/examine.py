@@ -16,16 +16,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import tokens
 from tokar.as_json import fields_json, to_count
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
-from tokar.ese.inspect import Inspection, PassingFile
 from tokar.format.canonical_json import fitting
 from tokar.format.pipeline import InputStream
-from tokar.sets.read import SetFile, SetReader
+
+if TYPE_CHECKING:
+    from tokar.ese.inspect import Inspection
+    from tokar.sets.read import SetFile, SetReader
 
 _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list of files
@@ -155,6 +157,8 @@ class ContentExaminer:
     """
 
     def __init__(self, findings: Findings, file: SetFile, facts: SetReader | None = None) -> None:
+        from tokar.ese.inspect import PassingFile  # noqa: PLC0415 - start-up time
+
         self._findings = findings
         self._file = file
         self._facts = facts

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tokar.errors import ArchiveError, SetError, StorageError
-from tokar.sets.database_verdict import Verdict
-from tokar.sets.facts import SetFacts, is_foreign
-from tokar.sets.judge import TO_PROVE, SetVerdict, opaque_in
 from tokar.tokens import SERVED
 from tokar.words import some
+
+if TYPE_CHECKING:  # what is said of plain files has need of none of that
+    from tokar.sets.facts import SetFacts
+    from tokar.sets.judge import SetVerdict
 
 UNREAD: Final = "whether the archives are damaged (tokar check)"
 """What a verdict leaves open that goes by what archives keep of their files, and reads no content."""
@@ -75,6 +76,8 @@ def part_of(generations: tuple[int, int] | None) -> LastLine:
 
 def unproven(verdict: SetVerdict) -> Iterator[str]:
     """Yield the databases that nobody could judge, each with the reason."""
+    from tokar.sets.database_verdict import Verdict  # noqa: PLC0415 - start-up time
+
     for database in verdict.databases:
         if database.verdict is Verdict.NOT_CHECKED:
             yield from database.not_checked or (f"{database.name}: {database.need.why}",)
@@ -85,6 +88,9 @@ def unjudged_in(facts: SetFacts) -> Iterator[str]:
 
     Also the databases whose pages were to be verified and could not be, each with the reason.
     """
+    from tokar.sets.facts import is_foreign  # noqa: PLC0415 - start-up time
+    from tokar.sets.judge import opaque_in  # noqa: PLC0415 - start-up time
+
     if is_foreign(facts.profile):
         yield "its files are of an engine that is not known here"
     elif facts.is_without_a_set and (facts.profile in SERVED or facts.holds_other_files_of_an_engine):
@@ -97,6 +103,8 @@ def unjudged_in(facts: SetFacts) -> Iterator[str]:
 
 def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
     """Return what the verdict on a set comes to, and what its files say."""
+    from tokar.sets.facts import is_foreign  # noqa: PLC0415 - start-up time
+
     is_part = facts.logs and all(one.temporary for one in facts.databases) and not is_foreign(facts.profile)
     part = part_of(facts.generations) if is_part else None
     return weigh(verdict.blocking, left_open(verdict, facts), part)
@@ -117,12 +125,16 @@ def left_open(verdict: SetVerdict, facts: SetFacts) -> LeftOpen:
 
 def not_verified(facts: SetFacts) -> Iterator[str]:
     """Yield that pages and log segments were not verified, where there are any and that is so."""
+    from tokar.sets.judge import TO_PROVE  # noqa: PLC0415 - start-up time
+
     if not facts.were_verified and (facts.databases or facts.logs):
         yield f"pages and log segments were not verified {TO_PROVE}"
 
 
 def not_asked_in(facts: SetFacts) -> Iterator[str]:
     """Yield what no verdict on a set answers, since nobody asked: of plain files there is nothing to ask."""
+    from tokar.sets.facts import is_foreign  # noqa: PLC0415 - start-up time
+
     if facts.is_without_a_set and not is_foreign(facts.profile):
         yield NOTHING_TO_RECOVER
     yield from not_verified(facts)
