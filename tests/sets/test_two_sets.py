@@ -68,6 +68,11 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     ),
     "a copy under another name in the later one": (COPY, {**part(8, 10), "edb00009 - Copy.log": ALL[name(9)]}, YES),
     "another name in the full": ({**COPY, "edb00006 - Copy.log": ALL[name(6)]}, part(6, 10), YES),
+    "another name in the full alone": (
+        {DATABASE: SNAPSHOT[DATABASE], **part(5, 5), "edb00006 - Copy.log": ALL[name(6)]},
+        {**part(6, 6), "edb.log": ALL[name(7)]},
+        YES,
+    ),
     "shut down, and what goes on from there": (CLEAN, part(5, 7), YES),
     "shut down, and a hole behind": (CLEAN, part(8, 10), NOT),
     "the last one of another server": (COPY, {**part(8, 8), name(9): FOREIGN[name(9)]}, YES),
@@ -155,6 +160,15 @@ def test_a_current_log_without_a_header_is_the_one_after_the_closed_logs_of_its_
     assert (tmp_path / "out" / whole).read_bytes() == ALL[name(10)]
 
 
+def test_check_and_chain_name_the_same_root_cause_of_a_log_and_the_current_one_that_changed_places(
+    tmp_path: Path,
+) -> None:
+    changed = {**part(5, 5), name(6): ALL[name(7)], "edb.log": ALL[name(6)]}
+    sets = [made(tmp_path, "collected", {DATABASE: SNAPSHOT[DATABASE]}), made(tmp_path, "logs", changed)]
+    assert [*unlike_together(sets)] == []
+    assert tokar("check", "--json", *sets).json()["outcome"]["word"] == NOT
+
+
 def test_a_log_that_is_whole_in_no_set_is_damaged_in_both(tmp_path: Path) -> None:
     sets = [made(tmp_path, "full", {**COPY, **damaged(7)}), made(tmp_path, "logs", {**part(8, 9), **damaged(7)})]
     for verb in ("check", "chain", "restore"):
@@ -226,11 +240,7 @@ DAMAGED: dict[str, tuple[str, tuple[str, str], Word]] = {
 @pytest.mark.parametrize("title", DAMAGED)
 def test_every_verb_says_the_same_of_a_damaged_archive(title: str, tmp_path: Path) -> None:
     sets, (damaged_one, leaf), word = DAMAGED[title]
-    paths = [tmp_path / f"{one}.tokar" for one in sets]
-    for one, path in zip(sets, paths, strict=True):
-        done(
-            "create", "-q", "--all", "--kind", "full" if one == "a" else "logs", path, write(tmp_path / one, DAYS[one])
-        )
+    paths = [day(tmp_path, one) for one in sets]
     spoilt(tmp_path / f"{damaged_one}.tokar", leaf)
     said = {}
     for verb in (["check"], ["check", "--content"], ["chain", "--content"]):

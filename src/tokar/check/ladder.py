@@ -278,9 +278,14 @@ class _Check:
             consistent = self._rungs[Rung.CONSISTENT]
             self._rungs[Rung.CHAINED], faults = chained[self.backup_set.id, self.backup_set.root]
             findings, remarks = _faults(faults, Scope.FILE)
-            findings += consistent.findings  # that the archive keeps other facts
-            details = (*consistent.details, *_chain_lines(self.backup_set.facts))
-            self._rungs[Rung.CONSISTENT] = replace(consistent, findings=findings, remarks=remarks, details=details)
+            unlike = consistent.findings  # that the archive keeps other facts
+            self._rungs[Rung.CONSISTENT] = replace(
+                consistent,
+                findings=findings + unlike,
+                remarks=remarks,
+                details=(*consistent.details, *_chain_lines(self.backup_set.facts)),
+                judged=unlike,
+            )
         for rung in (Rung.CONSISTENT, Rung.CHAINED) if self._changed else ():
             self._rungs[rung] = _of_changing(self._rungs[rung], self._changed)
         reached = [self._rungs[rung] for rung in Rung if rung in self._rungs]
@@ -365,7 +370,8 @@ def _faults(faults: Iterable[Fault], scope: Scope) -> tuple[tuple[RungFault, ...
 def _of_changing(result: RungResult, changed: Sequence[str]) -> RungResult:
     """Return what became of a rung for files that somebody writes to: no damage is proven, and nothing else."""
     why = f"{some(changed)}: written to while it was read; look at a copy or a snapshot"
-    return replace(result, findings=(), remarks=(*result.findings, *result.remarks), unproven=(why,), part=None)
+    remarks = (*result.findings, *result.remarks)
+    return replace(result, findings=(), judged=(), remarks=remarks, unproven=(why,), part=None)
 
 
 def _unlike(name: str) -> RungFault:
@@ -420,6 +426,7 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
         if part is not None:
             remarks = (*(one for one in findings if one.kind == FaultKind.MISSING_FULL), *remarks)
             findings, _ = _faults(verdict.blocking, Scope.SET)
+        blocking = verdict.blocking if part is not None else (one for one in verdict.faults if one.blocks)
         result = RungResult(
             rung=Rung.CHAINED,
             summary=summary,
@@ -431,6 +438,7 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
             if base
             else (),
             part=part,
+            judged=tuple(map(RungFault.of_fault, blocking)),
             skipped=(lost or spoilt) and not findings,  # the rung above says what is wrong: nothing passes after it
         )
         results[backup_set.id, backup_set.root] = result, own

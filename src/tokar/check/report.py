@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from itertools import chain as in_turn
@@ -13,7 +13,7 @@ from tokar.codes import Code
 from tokar.errors import ArchiveError, FormatError, SetError
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain, build_chain
-from tokar.sets.faults import Fault, FaultKind
+from tokar.sets.faults import Fault
 from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, of_unreadable, weigh, worst
 
@@ -100,6 +100,13 @@ class RungResult:
     unproven: tuple[str, ...] = ()  # What was asked for and nobody could judge: that is not passed
     part: LastLine | None = None  # Where it needs a full that is not here, and is no worse for that
     skipped: bool = False  # Whether it was not looked at at all
+    # What is in the way as the verdict on a set has it, the root cause first, where several rungs are about that.
+    judged: tuple[RungFault, ...] | None = None
+
+    @property
+    def causes(self) -> tuple[RungFault, ...]:
+        """What is in the way of what is asked for."""
+        return self.findings if self.judged is None else self.judged
 
     @property
     def state(self) -> RungState:
@@ -132,20 +139,6 @@ def joined(results: Sequence[RungResult]) -> RungResult:
     )
 
 
-_ORDER: Final = {kind.value: place for place, kind in enumerate(FaultKind)}
-
-
-_OF_A_SET: Final = (Rung.CONSISTENT, Rung.CHAINED)
-
-
-def _causes_first(rungs: Sequence[RungResult]) -> Iterator[RungFault]:
-    """Yield what rungs found, one after the other; those two that are about a set together, the root cause first."""
-    together = [one for result in rungs if result.rung in _OF_A_SET for one in result.findings]
-    together.sort(key=lambda one: (one.is_loss, _ORDER.get(one.kind, -1)))
-    for result in rungs:
-        yield from together if result.rung is Rung.CONSISTENT else () if result.rung in _OF_A_SET else result.findings
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveCheck:
     """The verdict on one archive."""
@@ -160,7 +153,7 @@ class ArchiveCheck:
     @property
     def outcome(self) -> LastLine:
         """What it comes to, all rungs together."""
-        found = [*_causes_first(self.rungs)]
+        found = [one for result in self.rungs for one in result.causes]
         part = next((result.part for result in self.rungs if result.part), None)
         unjudged = [one for result in self.rungs for one in result.unproven]
         unasked = [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]

@@ -152,9 +152,9 @@ def _as_said(faults: Iterable[Fault], starts: Iterable[ChainStart]) -> list[Faul
 
 
 def _as_judged(faults: Iterable[Fault], own: ChainStart) -> list[Fault]:
-    """Return faults of a set with databases, as remarks where they are no more with the logs of all sets."""
+    """Return faults of a set with databases, as remarks where they are no more or are not with the logs of all sets."""
     judged = {(one.kind, one.message): one for one in (*own.verdict.remarks, *own.blocking)}
-    return [judged.get((fault.kind, fault.message), fault) for fault in faults]
+    return [judged.get((one.kind, one.message)) or replace(one, severity=Severity.WARNING) for one in faults]
 
 
 def without_mended(faults: Iterable[Fault], mended: Mapping[str, Fault]) -> list[Fault]:
