@@ -48,11 +48,18 @@ class Job:
     out: str  # What it writes
     replaces: bool = False  # Whether there is an older one, which it replaces
     signed: bool = False  # Whether a signature is after the root of what it writes
+    source: str = "in"  # The folder with what is in it then
 
 
+BY_COPIES = {
+    "tokar.collect.packers._MANY": 2,
+    "tokar.collect.packers._LONGEST": 2,
+    "tokar.cli.create.useful_processes": lambda: 3,
+}
 JOBS = {
     "create": Job(("create", "-q", "--all", "new.tokar", "in"), "new.tokar"),
     "create --force": Job(("create", "-q", "--all", "--force", "old.tokar", "in"), "old.tokar", replaces=True),
+    "create, by copies": Job(("create", "-q", "--all", "new.tokar", "small"), "new.tokar", source="small"),
     "extract": Job(("extract", "-q", "a.tokar", "one"), "one"),
     "extract --force": Job(("extract", "-q", "--force", "a.tokar", "one", "-o", "old"), "old", replaces=True),
     "salvage": Job(("salvage", "-q", "cut.tokar", "new.tokar"), "new.tokar"),
@@ -68,6 +75,12 @@ if shutil.which("ssh-keygen"):
     JOBS |= SIGNED
 
 
+@pytest.fixture(autouse=True)
+def _by_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in BY_COPIES.items():
+        monkeypatch.setattr(name, value)
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that the jobs need."""
@@ -75,6 +88,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "in").mkdir()
     for name, size in (("one", 300_000), ("two", 10)):
         (folder / "in" / name).write_bytes(os.urandom(size))
+    (folder / "small").mkdir()
+    for number in range(9):
+        (folder / "small" / f"{number}").write_bytes(os.urandom(number * 100))
     with library.create(folder / "a.tokar", profile="ese", compress="none") as writer:
         for name in ("one", "two"):
             writer.add(0x0F, name, io.BytesIO((folder / "in" / name).read_bytes()))
@@ -131,7 +147,10 @@ def expected(template: Path, job: Job) -> object:
         return (template / "in" / "one").read_bytes()
     if job.out.endswith(".sig"):
         return (template / "signed" / job.out).read_bytes()
-    return {"signatures": int(job.signed), **{name: (template / "in" / name).read_bytes() for name in ("one", "two")}}
+    return {
+        "signatures": int(job.signed),
+        **{path.name: path.read_bytes() for path in (template / job.source).iterdir()},
+    }
 
 
 def demand_kept(folder: Path, template: Path, job: Job) -> None:
