@@ -116,6 +116,14 @@ def test_a_damaged_log_is_marked_by_its_name(tmp_path: Path) -> None:
     assert [row.runs for row in stream.rows if row.mark is Mark.FAULTY] == [((6, 6),)]
 
 
+def test_a_damaged_log_is_marked_and_not_one_of_its_name_in_another_archive(tmp_path: Path) -> None:
+    current = {"edb.log": part(7, 7)[name_of(7)][:-4096]}
+    archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **part(5, 6), **current})
+    increment(tmp_path, "b", {**part(8, 9), "edb.log": part(10, 10)[name_of(10)]})
+    (stream,) = streams(tmp_path)
+    assert [runs for _, runs, _ in rows(stream, Mark.FAULTY)] == [((7, 7),)]
+
+
 def test_a_receipt_whose_archive_is_gone_is_a_row(tmp_path: Path) -> None:
     full(tmp_path)
     told = Receipt(

@@ -69,6 +69,8 @@ BLIND: dict[str, str] = {
     "put a page of another database in place": "of a database that needs logs, these may change what does not fit; "
     "records here are not followed by the dbtimes of pages",
     "cut a database between pages": "of a database that needs logs, pages that were not yet written look the same",
+    "put the header of another database in place": "of a database that needs logs, all pages are of another one then; "
+    "records here are not followed by the dbtimes of pages",
 }
 # What proves that a file is not as it was, and may do no harm, each with the reason.
 HARMLESS: dict[str, str] = {

@@ -163,7 +163,7 @@ class _Timeline:
         # What is said of generations in a stream, by what it is about and how good that is.
         self._marks: defaultdict[bytes, dict[tuple[Mark, Tone], _Notes]] = defaultdict(dict)
         self._lacking: defaultdict[bytes, list[Run]] = defaultdict(list)  # What databases need and nobody has
-        self._names: dict[int, dict[str, LogFacts]] = {}
+        self._names: dict[int, dict[str, list[LogFacts]]] = {}
 
     def streams(self) -> Iterator[StreamLine]:
         """Yield the streams."""
@@ -240,18 +240,18 @@ class _Timeline:
 
     def _faults(self) -> Iterator[tuple[int, Fault]]:
         """Yield the faults of the sets, each once, and of the chain."""
-        seen: set[tuple[FaultKind, str]] = set()
+        seen: set[tuple[FaultKind, str, tuple[int, ...]]] = set()
         found = ((number, fault) for number, one in enumerate(self._chain.verdicts) for fault in one.faults)
         for number, fault in (*found, *((0, fault) for fault in self._chain.faults)):
-            if (fault.kind, fault.message) not in seen:
-                seen.add((fault.kind, fault.message))
+            if (what := (fault.kind, fault.message, fault.generations)) not in seen:
+                seen.add(what)
                 yield number, fault
 
     def _note_fault(self, number: int, fault: Fault) -> None:
         if (mark := _MARKS.get(fault.kind)) is None:
             return
         key = mark, Tone.BAD if fault.blocks else Tone.OPEN
-        logs = [] if mark is Mark.MISSING else [log for name in fault.files if (log := self._log(number, name))]
+        logs = [] if mark is Mark.MISSING else [log for name in fault.files if (log := self._log(number, name, fault))]
         for log in logs:
             self._note(number, log, key, fault.message)
         if fault.generations and not logs:
@@ -268,17 +268,22 @@ class _Timeline:
             home = stream if stream is not None and stream in self._sets else self._home(number)
             self._marks[home].setdefault(key, {}).setdefault(note, []).append((generation, generation))
 
-    def _log(self, number: int, name: str) -> LogFacts | None:
-        """Return the log of a name, in a set or among the logs that are played with it."""
+    def _log(self, number: int, name: str, fault: Fault) -> LogFacts | None:
+        """Return the log of a name that a fault is about, in a set or among the logs that are played with it.
+
+        Of several of that name, each in a set of its own, it is the one of the generation, else that of the set itself.
+        """
         for at in dict.fromkeys((number, self._chain.verdicts[number].start)):
             if at is None:
                 continue
             if at not in self._names:
                 start = self._chain.start_of(at)
                 facts = start.facts if start else self._chain.sets[at].facts
-                self._names[at] = {log.name: log for log in facts.logs if log.name in self._concerned}
-            if name in self._names[at]:
-                return self._names[at][name]
+                self._names[at] = defaultdict(list)
+                for log in (log for log in facts.logs if log.name in self._concerned):
+                    self._names[at][log.name].append(log)
+            if found := self._names[at].get(name):
+                return next((log for log in found if log.generation in fault.generations), found[0])
         return None
 
     @cached_property
