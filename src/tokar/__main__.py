@@ -13,7 +13,7 @@ def main() -> None:
     signals.leave()  # until it is there to catch them
     try:
         from tokar.cli import main as run  # noqa: PLC0415 - what it takes to load may not be there
-    except (ImportError, OSError, MemoryError, RuntimeError) as error:
+    except (ImportError, OSError, MemoryError, RuntimeError, SyntaxError, SystemError) as error:
         sys.stderr.write(f"tokar: error: it cannot be loaded: {type(error).__name__}: {error}\n")
         sys.stderr.write("hint: raise the limits (ulimit -v, -u and -n), or install tokar and what it needs anew\n")
         sys.exit(ExhaustedError.exit_code)

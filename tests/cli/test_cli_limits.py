@@ -108,6 +108,32 @@ def test_without_processes_the_limit_is_named(number: int, folder: Path, monkeyp
     assert (result.exit_code, "starts no more processes" in result.stderr, "ulimit" in result.hint) == (1, True, True)
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), SystemError("error return without exception set"), SyntaxError("no such file")]
+)
+def test_whatever_too_little_memory_raises_names_the_limit(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("tokar.tokens.role", fail)
+    result = tokar("tokens")
+    assert (result.exit_code, "ulimit" in result.hint, "fault of tokar" in result.stderr) == (1, True, False)
+
+
+def test_a_thread_that_ends_of_too_little_memory_says_so_in_one_line() -> None:
+    code = (
+        "import threading; from tokar import cli, tokens\n"
+        "def end():\n    raise MemoryError\n"
+        "def role(*_):\n    thread = threading.Thread(target=end); thread.start(); thread.join(); raise MemoryError\n"
+        "tokens.role = role; cli.main()"
+    )
+    command = [sys.executable, "-c", code, "tokens"]
+    result = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT, text=True)
+    assert result.returncode == 1
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["tokar", "tokar", "hint"]
+    assert result.stderr.count("there is too little memory") == 2
+
+
 def test_what_cannot_even_be_loaded_ends_in_one_line() -> None:
     code = "import sys; sys.modules['typer'] = None; from tokar.__main__ import main; main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=TIMEOUT, text=True)

@@ -6,13 +6,13 @@ import copy
 import pickle
 import struct
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from blake3 import blake3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tokar.errors import MissingExtraError
+from tokar.errors import ExhaustedError, MissingExtraError
 from tokar.trust.keys import ArchiveKey
 from tokar.trust.packages import load
 
@@ -72,6 +72,16 @@ def test_a_key_is_neither_stored_nor_copied(take: Callable[[object], object]) ->
 def test_a_key_that_is_printed_does_not_show_itself() -> None:
     assert K.hex() not in f"{ArchiveKey(K)!r} {ArchiveKey(K)}"
     assert "material" not in repr(ArchiveKey(K))
+
+
+def test_a_package_that_memory_does_not_do_for_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str) -> NoReturn:
+        raise ImportError("libssl.so: failed to map segment from shared object")
+
+    monkeypatch.setattr("tokar.trust.packages.import_module", fail)
+    with pytest.raises(ExhaustedError, match="too little memory to load the package cryptography") as caught:
+        load("cryptography.x509")
+    assert "ulimit" in caught.value.hint_text
 
 
 @pytest.mark.parametrize("name", ["cryptography", "pyrage"])

@@ -13,6 +13,7 @@ import gc
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -214,16 +215,24 @@ _NO_PROCESS: Final = {errno.EAGAIN, errno.ENOMEM}
 def _exhausted(error: Exception) -> ArchiveError | None:
     """Return an error of ours for a resource that gave out; None for any other exception."""
     text = str(error)
-    if isinstance(error, MemoryError):
-        return ExhaustedError("there is too little memory")
+    if isinstance(error, SyntaxError):
+        return ExhaustedError(
+            f"a module cannot be loaded: {error}", hint=f"{ExhaustedError.hint_text}; or install anew"
+        )
     if isinstance(error, OSError) and error.errno in _NO_PROCESS:
         return ExhaustedError(f"the system starts no more processes: {error.strerror}")
     if isinstance(error, RuntimeError) and text.startswith("can't "):  # start new thread, allocate lock ...
         return ExhaustedError("the system gives no more threads")
-    short = isinstance(error, ImportError) or type(error).__name__ in {"ZstdError", "error"}
-    if short and any(word in text.lower() for word in _SHORT_OF_MEMORY):
+    if _is_short_of_memory(error, text):
         return ExhaustedError("there is too little memory")
     return None
+
+
+def _is_short_of_memory(error: Exception, text: str) -> bool:
+    if isinstance(error, SystemError):
+        return "without" in text  # an exception set: there was no memory to make it
+    told = isinstance(error, ImportError) or type(error).__name__ in {"ZstdError", "error"}
+    return isinstance(error, MemoryError) or (told and any(word in text.lower() for word in _SHORT_OF_MEMORY))
 
 
 def _usage(error: Any, ctx: Any) -> InputError:
@@ -280,6 +289,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     output.prepare()
     signals.catch()
+    before, threading.excepthook = threading.excepthook, _thread_failed
     try:
         app(prog_name="tokar")
     except KeyboardInterrupt as error:  # before any verb was at work
@@ -296,7 +306,14 @@ def main() -> None:
         output.report(problem, as_json="--json" in sys.argv)
         sys.exit(ArchiveError.exit_code)
     finally:
+        threading.excepthook = before
         signals.leave()
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """Say in one line why another thread ended, as `main` does of what it raises."""
+    if isinstance(failed.exc_value, Exception):
+        output.note(f"error: {(_exhausted(failed.exc_value) or _own_fault(failed.exc_value)).message}")
 
 
 def _end_by(interrupt: KeyboardInterrupt) -> NoReturn:
