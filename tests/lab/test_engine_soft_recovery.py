@@ -281,8 +281,8 @@ def test_a_torn_end_is_read_from_its_shadow_and_a_damaged_one_is_not(tmp_path: P
     current = current_log(story.lab.place.logs, "edb")
     assert current is not None
     data = bytearray(current.read_bytes())
-    last = max(at for at in range(4096, len(data) - 4096, 4096) if any(data[at : at + 4096]))
-    data[last + 4096 : last + 8192] = data[last : last + 4096]
+    last = max(at for at in range(4096, len(data), 4096) if any(data[at : at + 4096])) - 4096
+    assert data[last + 4096 : last + 8192] == data[last : last + 4096]
     data[last + 100 : last + 200] = bytes(100)
     current.write_bytes(data)
     expected = story.expected()

@@ -298,6 +298,17 @@ def test_copies_of_a_database_are_followed_each_by_itself() -> None:
     assert [stream.targets for stream in streams_of([one, other, copy, third])] == [[one], [other, third], [copy]]
 
 
+def test_what_is_attached_at_the_end_is_what_records_did_not_take_away() -> None:
+    listed = [Attachment(dbid=at, path=f"{at}.edb", signature=Signature(random=at)) for at in (1, 2)]
+    player = _ChainPlayer({}, listed)
+    player.feed(1, record("DetachDB", dbid=1))
+    path = "C:\\new.edb".encode("utf-16-le") + b"\0\0"
+    player.feed(2, record("AttachDB", dbid=3, signature=STREAM, flags=8, path=path))
+    assert [one.path for one in player.all_attached.values()] == ["2.edb", "C:\\new.edb"]
+    player.feed(3, record("Term2"))
+    assert player.all_attached == {}
+
+
 def facts_of(folder: Path) -> SetFacts:
     with open_set([folder]) as files:
         return with_chains(files.facts, files.open)

@@ -27,7 +27,7 @@ from tokar.ese.database import DatabaseState
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.values import NO_SIGNATURE, BackupInfo, LogPosition, Signature
 from tokar.sets.database_verdict import Verdict
-from tokar.sets.facts import ChainFacts, OffChain
+from tokar.sets.facts import AttachedDatabase, ChainFacts, OffChain
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
 from tokar.sets.judge import judge_set
@@ -75,6 +75,34 @@ def test_of_many_pages_off_their_chain_the_first_is_named_and_the_others_are_cou
     (fault,) = judge_set(replace(facts, databases=(found,))).blocking
     first = "page 0 is at 0x1, at (5,1,28), and 29 more"
     assert fault.message == f"main.edb has 30 pages that the logs do not lead to: {first}"
+
+
+ANOTHER = AttachedDatabase(r"C:\db\pub.edb", OTHER_STREAM)
+
+
+def with_attached(folder: Path, files: Files, *attached: AttachedDatabase, high: int = 7) -> SetVerdict:
+    facts = facts_of_folder(write(folder, files), examine=True)
+    (found,) = (replace(one, chain=ChainFacts(high=high, attached=attached)) for one in facts.databases)
+    return judge_set(replace(facts, databases=(found,)))
+
+
+def test_a_database_that_records_attach_in_the_last_log_is_missed(tmp_path: Path) -> None:
+    verdict = with_attached(tmp_path, {DATABASE: bytes(dirty(5, 7)), **logs(5, 7)}, ANOTHER)
+    assert rows(verdict) == [(Kind.DATABASE_NOT_HERE, LOSS, -1216)]
+
+
+def test_a_database_that_records_detach_is_not_missed_beside_one_that_was_shut_down(tmp_path: Path) -> None:
+    verdict = with_attached(tmp_path, {**with_other_database(), DATABASE: bytes(database())})
+    assert rows(verdict) == [(Kind.DATABASE_NOT_HERE, WARNING, -1216)]
+
+
+def test_of_one_that_was_not_the_header_of_the_last_log_counts_too(tmp_path: Path) -> None:
+    assert rows(with_attached(tmp_path, with_other_database())) == [(Kind.DATABASE_NOT_HERE, LOSS, -1216)]
+
+
+def test_records_that_were_followed_to_another_log_do_not_tell_what_is_attached_at_the_end(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7)}
+    assert rows(with_attached(tmp_path, files, ANOTHER, high=6)) == []
 
 
 def without(files: Files, *names: str) -> Files:
@@ -176,7 +204,11 @@ case(
 )
 case(
     "tear-the-end-of-the-last-log",
-    changed(without(crashed(), name_of(8)), name_of(7), lambda data: flip(data, 3 * 4096 + 99)),
+    changed(
+        without(crashed(), name_of(8)),
+        name_of(7),
+        lambda data: flip(data[: 4 * 4096], 3 * 4096 + 99).ljust(len(data), b"\0"),
+    ),
     NOT,
     (Kind.LOG_TORN, ERROR, -501),
 )
@@ -484,7 +516,7 @@ case(
     "one-of-two-databases-shut-down",
     {**with_other_database(), DATABASE: bytes(database())},
     Verdict.CLEAN,
-    (Kind.DATABASE_NOT_HERE, LOSS, -1216),
+    (Kind.DATABASE_NOT_HERE, WARNING, -1216),  # nobody read the records: they tell whether it is attached at the end
 )
 case(
     "a-database-that-only-an-earlier-log-names",

@@ -135,6 +135,7 @@ def logs(
         )
         header = replace(header, **fields)
         body = b"".join(segment(generation, sector, branch + sector) for sector in range(1, filled + 1))
+        body += body[-SEGMENT_SIZE:] * (filled < header.sectors - 1)  # the shadow of the last one
         data = (header.build() + body).ljust(header.file_size, b"\0")
         result[log_file_name(base, generation)] = data
         created, xor = header.created, check_log(BytesSource(data)).segments_xor

@@ -78,7 +78,7 @@ def parse_attachments(area: bytes) -> tuple[Attachment, ...]:
         offset = start + entry.names_size
         if offset > len(area):
             break
-        path, more = _split_names(area[start:offset], wide=bool(entry.flags & UTF16_NAMES))
+        path, more = split_names(area[start:offset], wide=bool(entry.flags & UTF16_NAMES))
         found.append(Attachment(path=path, more_names=more, **{name: getattr(entry, name) for name in _SHARED}))
     return tuple(found)
 
@@ -95,7 +95,7 @@ def build_attachments(attachments: Iterable[Attachment]) -> bytes:
     return area.ljust(AREA_SIZE, b"\0")
 
 
-def _split_names(names: bytes, *, wide: bool) -> tuple[str, bytes]:
+def split_names(names: bytes, *, wide: bool) -> tuple[str, bytes]:
     """Return the first name as text, and the bytes after its terminator."""
     if not wide:
         first, _, more = names.partition(b"\0")

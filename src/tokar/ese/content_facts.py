@@ -160,6 +160,12 @@ class LogReport:
         return not (self.end or self.bad or self.not_verified)
 
     @property
+    def may_go_on(self) -> bool:
+        """Whether nothing but its records tells that it ends there: no shadow of its last segment, room for more."""
+        is_told = self.shadow or self.rescued or self.bad or self.not_verified
+        return self.unit == "segments" and 0 < self.end < self.expected_size - 4096 and not is_told
+
+    @property
     def size_differs(self) -> bool:
         """Whether the file has another size than its header says (-541)."""
         return self.size != self.expected_size

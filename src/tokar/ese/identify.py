@@ -182,8 +182,12 @@ def other_format(source: ByteSource) -> str:
     return next((what for at, magic, what in _OTHER_FORMATS if start[at:].startswith(magic)), "")
 
 
-def has_pages(source: ByteSource) -> bool:
+def has_pages(source: ByteSource, *, at_ends: int = 0) -> bool:
     """Return whether pages of a database are in a file that has no header: a few places of it are looked at.
+
+    Args:
+        source: The file.
+        at_ends: So many bytes at its start and at its end are looked at, and no others; 0 for places in all of it.
 
     Raises:
         StorageError: It cannot be read.
@@ -193,6 +197,9 @@ def has_pages(source: ByteSource) -> bool:
     for size in _PAGE_SIZES:
         count = source.size // size - 2
         places = {*range(1, 5), *(count * part // 8 for part in range(1, 9))}
+        if at_ends:
+            whole = at_ends // size
+            places = {*range(1, whole - 1), *range(count - whole + 1, count + 1)}
         for number in sorted(place for place in places if 1 <= place <= count):
             head = source.read((number + 1) * size, 40)
             flags, own = int.from_bytes(head[36:], "little"), int.from_bytes(head[4:8], "little")

@@ -22,16 +22,17 @@ from tokar.ese.content_facts import (
 )
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import HEADER_SIZE, FlushMap
-from tokar.ese.identify import FileKind, Identity, identify
+from tokar.ese.identify import FileKind, Identity, has_pages, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer, patch_trailer
 from tokar.storage.bytesource import ByteSource, pieces_of
 from tokar.words import count_text
 
 _LARGEST_PAGE: Final = 32768
-_START_SIZE: Final = 2 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them
-_END_SIZE: Final = 2 * _LARGEST_PAGE  # the last bytes of a file: a trailer, and the page before it
+_START_SIZE: Final = 3 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them, and a page
+_END_SIZE: Final = _START_SIZE  # the last bytes of a file: a trailer, and the page before it
 _UNSURE: Final = "begins like a log that was never written"
+_HEADLESS: Final = "its headers are gone, and pages of a database follow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ def inspect_file(source: ByteSource, *, examine: bool = False) -> Inspection:
 
 
 def _inspection(identity: Identity, source: ByteSource, report: PageReport | LogReport | None = None) -> Inspection:
+    if identity.kind is FileKind.UNKNOWN and has_pages(source, at_ends=_START_SIZE):
+        identity = Identity(kind=FileKind.DATABASE, damaged=True, note=_HEADLESS)
     found, header = Inspection(size=source.size, identity=identity, report=report), identity.header
     if not isinstance(header, DatabaseHeader):
         return replace(found, trailer=patch_trailer(source))
@@ -186,7 +189,8 @@ class PassingFile:
         identity = self._identity or self._begin(memoryview(b""))
         report = self._checker.finish() if self._checker is not None else None
         self._kept.size = self._kept.received
-        return replace(_inspection(identity, self._kept, report), is_sure=identity.note != _UNSURE)
+        found = _inspection(identity, self._kept, report)
+        return replace(found, is_sure=found.identity.note != _UNSURE)
 
 
 class _Kept:

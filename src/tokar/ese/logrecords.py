@@ -19,6 +19,8 @@ from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature
 
 _DATA = Annotated[bytes, Sized("data_size")]
 _PATH = Annotated[bytes, Sized("path_size")]
+UTF16_PATH: Final = 8
+"""The flag of a record whose path is UTF-16LE; else it is in the code page of its server."""
 
 
 # fmt: off

@@ -15,7 +15,6 @@ running copy. Recovery is by redo and undo from the files alone. The modules, fr
     calls, server               the contract on top; faults on order
     demo                        the whole story in a few seconds
 
-What is simplified against the real engine: no tree above the leaves, one key space a database; logs are small; the log
-being written has no shadow segments (a process may be killed at any time, a power cut in the middle of a write is not
-simulated); one process at a time.
+What is simplified against the real engine: no tree above the leaves, one key space a database; logs are small (a
+process may be killed at any time, a power cut in the middle of a write is not simulated); one process at a time.
 """

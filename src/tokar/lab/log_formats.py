@@ -5,8 +5,8 @@ far the range reaches and where the next checksum record is; so a flush ends wit
 before, which until then said that nothing follows. A checksum record never lies astride two sectors.
 
 Format 8: a stream of records laid into checksummed segments of 4096 bytes. Segment 0 is the header, the last one stays
-free (the real engine keeps it for a shadow). A flush seals and writes every segment that has grown; the accumulated
-checksum of all of them links the log to the next one.
+free for a shadow. A flush seals and writes every segment that has grown, and the last one once more behind itself,
+where it has room left; the accumulated checksum of all of them links the log to the next one.
 
 Sources: Microsoft, Extensible Storage Engine, logapi.hxx, logread_legacy.cxx, _logstream.hxx and logwrite.cxx.
 """
@@ -86,8 +86,11 @@ class SegmentLog:
         with self.path.open("r+b") as file:
             for index in range(first, last + 1):
                 file.seek((1 + index) * SEGMENT_SIZE)
-                file.write(self._segment(index))
+                segment = self._segment(index)
+                file.write(segment)
                 file.flush()
+            if len(self._stream) % PAYLOAD_SIZE:
+                file.write(segment)  # its shadow, which tells that nothing follows
         self._flushed = len(self._stream)
 
     def segments_xor(self) -> int:

@@ -14,14 +14,16 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tokar.errors import FormatError
-from tokar.ese.attachment import Attachment
+from tokar.ese.attachment import Attachment, split_names
 from tokar.ese.content_facts import LOG_CORRUPT, PageReport
 from tokar.ese.logrecords import (
     TRIED,
+    UTF16_PATH,
     AttachRecord,
     BeginRecord,
     CommitRecord,
     CreateRecord,
+    DetachRecord,
     RangeRecord,
     RollbackRecord,
 )
@@ -33,7 +35,7 @@ from tokar.replay.player import Played, Player, RefusedError
 from tokar.replay.redo import Bounds, Clash, Contradiction, PageRedo, inside
 from tokar.replay.stream import SEGMENT_HEAD, RecordsError, number_of, position_of
 from tokar.replay.whole import OpenFile, Stream, Target, attached_first, feed_logs, streams_of, targets_of
-from tokar.sets.facts import MOST_OFF, ChainFacts, OffChain, SetFacts
+from tokar.sets.facts import MOST_OFF, AttachedDatabase, ChainFacts, OffChain, SetFacts
 from tokar.sets.faults import COMMITTED_DAMAGED
 
 _CODES: Final = {Contradiction.LOST: -566, Contradiction.FOREIGN: -567}
@@ -228,6 +230,8 @@ class _ChainPlayer(Player):
     def __init__(self, databases: Mapping[bytes, Played], attachments: Iterable[Attachment] = ()) -> None:
         listed = [*attachments]
         self.odd = ""  # The first place where sessions do not fit, which the engine passes over
+        # The databases that are attached now, by number, whether they are followed or not.
+        self.all_attached = {one.dbid: AttachedDatabase(one.path, one.signature) for one in listed}
         super().__init__(databases, listed)
         for one in listed:
             follower = _follower_in(databases.get(one.signature.pack()))
@@ -238,15 +242,29 @@ class _ChainPlayer(Player):
 
     def create(self, record: CreateRecord) -> None:
         super().create(record)
+        self._note_attached(record)
         follower = self.follower(record.dbid)
         if follower is not None and follower.attaching is not None:
             follower.attaching.meet(self.position)
 
     def attach(self, record: AttachRecord) -> None:
         super().attach(record)
+        self._note_attached(record)
         follower = self.follower(record.dbid)
         if follower is not None and follower.attaching is not None:
             follower.attaching.meet(self.position, record.consistent_position, record.log_signature)
+
+    def _note_attached(self, record: CreateRecord | AttachRecord) -> None:
+        path, _ = split_names(record.path, wide=bool(record.flags & UTF16_PATH))
+        self.all_attached[record.dbid] = AttachedDatabase(path, record.signature)
+
+    def detach(self, record: DetachRecord) -> None:
+        super().detach(record)
+        self.all_attached.pop(record.dbid, None)
+
+    def stop(self, record: EseRecord) -> None:
+        super().stop(record)
+        self.all_attached.clear()
 
     def change(self, record: PageRecord | NewPageRecord) -> None:
         follower = self.follower(record.dbid)
@@ -328,10 +346,11 @@ def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
     followers = {id(one.facts): _follower_of(one, open_file) for one in stream.targets}
     by_signature = {one.header.signature.pack(): Played(followers[id(one.facts)]) for one in stream.targets}
     player: _ChainPlayer | None = None
+    torn = ""
     try:
         player = _ChainPlayer(by_signature, attached_first(stream.logs, open_file).attachments)
-        for _ in feed_logs(player, stream.logs, map(open_file, stream.logs)):
-            pass
+        for records in feed_logs(player, stream.logs, map(open_file, stream.logs)):
+            torn = records.tiling.torn
     except FormatError as error:
         why, at = str(error), error.position if isinstance(error, RecordsError) else None
         is_known = at is not None and player is not None and TRIED.issuperset(player.records)
@@ -344,7 +363,8 @@ def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
     high = stream.logs[-1].generation or 0
     for one in stream.targets:
         _note_ahead(one, followers[id(one.facts)])
-    return {key: replace(follower.finish(player.position), high=high) for key, follower in followers.items()}
+    ends = {"high": high, "attached": tuple(player.all_attached.values()), "torn": torn}
+    return {key: replace(follower.finish(player.position), **ends) for key, follower in followers.items()}
 
 
 def _note_ahead(target: Target, follower: Follower, listed: int = 0, end: str = "header and logs come to") -> None:

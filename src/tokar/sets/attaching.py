@@ -1,4 +1,7 @@
-"""Whether the logs that recovery goes through attach a database in its state, as far as headers tell (SFT-15)."""
+"""What the logs that recovery goes through are to a database.
+
+Whether they attach it in its state, as far as headers tell (SFT-15), and whether they end where they say (SFT-21).
+"""
 
 from __future__ import annotations
 
@@ -62,3 +65,19 @@ def is_of_other_history(facts: DatabaseFacts, need: Need, log: LogFacts) -> bool
     own = [one for one in log.attached if one.signature == header.signature]
     ends, begins = header.consistent_position, header.attach_position
     return any(one.consistent_position < ends and one.attach_position != begins for one in own)
+
+
+def open_end(facts: DatabaseFacts, need: Need, last: LogFacts) -> Iterator[str]:
+    """Yield why nobody can tell whether more was in the current log, with which soft recovery of a database ends.
+
+    Args:
+        facts: The database.
+        need: The logs it needs.
+        last: The last one that is played.
+    """
+    if facts.chain is None or last.content is None or not last.current or not need.low or need.hard:
+        return  # what nobody looked at is said elsewhere
+    torn = facts.chain.torn
+    if last.content.may_go_on and (torn or facts.attached_at(last.generation or 0) is None):
+        why = f"it ends in {torn}" if torn else "no second copy of its last segment follows"
+        yield f"{last.name}: whether more was in it behind 0x{last.content.end:x}: {why}"

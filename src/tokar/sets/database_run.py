@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Final
 
 from tokar.ese.values import Signature
-from tokar.sets.attaching import attaching_faults, is_of_other_history
+from tokar.sets.attaching import attaching_faults, is_of_other_history, open_end
 from tokar.sets.by_generation import GenerationRuns, TimesByGeneration
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import DatabaseFacts, LogFacts
@@ -473,9 +473,13 @@ class DatabaseRun:
         if any(fault.severity is Severity.LOSS for fault in faults):
             return Verdict.WITH_LOSS
         is_open = self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START} or self._by_number or self.assumed
-        if is_open or self._untold or self.facts.why_halted:
+        if is_open or self._untold or self.facts.why_halted or self._open_end():
             return Verdict.NOT_CHECKED
         return Verdict.CLEAN if self.need.basis is Basis.CLEAN else Verdict.RECOVERABLE
+
+    def _open_end(self) -> list[str]:
+        last = self.run[-1] if self.run else None
+        return [] if last is None else [*open_end(self.facts, self.need, last)]
 
     def _open(self) -> Iterator[str]:
         """Yield what the verdict leaves open."""
@@ -484,7 +488,7 @@ class DatabaseRun:
             yield f"{name}: {need.why}"
         if why := self.facts.why_halted:
             yield f"{name}: its pages were not followed through these logs to the end: {why}"
-        yield from (*self._untold, *self._uncompared)
+        yield from (*self._open_end(), *self._untold, *self._uncompared)
         if need.not_checked and (need.hard or self.missing):  # more logs than are needed are enough
             yield f"{name}: {need.not_checked}"
         if self.assumed:

@@ -98,6 +98,9 @@ class ChainFacts:
     is_explained: bool = False  # Whether the files say that themselves: they have a fault, or there is no log
     is_halted: bool = False  # Whether following began, and came to what nobody can read or decide
     code: int | None = None  # The error of the engine there; None where nobody can tell
+    # The databases that are attached where these logs end, whether they are here or not; None where nobody came there.
+    attached: tuple[AttachedDatabase, ...] | None = None
+    torn: str = ""  # What the last of these logs ends in, where that is no whole record
 
     @property
     def wrong(self) -> int:
@@ -137,6 +140,15 @@ class DatabaseFacts(FileFacts):
         if chain is None or not chain.why_not:
             return chain is not None and chain.high >= generation
         return chain.is_halted and not self.why_halted
+
+    def attached_at(self, generation: int) -> tuple[AttachedDatabase, ...] | None:
+        """Return what is attached where its logs end with a generation; None where nobody followed them there."""
+        return self.chain.attached if self.chain is not None and self.chain.high == generation else None
+
+    @property
+    def is_unreadable_chain(self) -> bool:
+        """Whether somebody looked at the records of its logs, and could not read them: then their headers decide."""
+        return self.chain is not None and self.chain.is_halted
 
     @property
     def why_halted(self) -> str:

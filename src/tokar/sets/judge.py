@@ -28,7 +28,7 @@ from tokar.sets.beside import (
 from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
-from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
+from tokar.sets.facts import AttachedDatabase, CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.fault_list import for_owner, listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
 from tokar.sets.file_faults import database_faults, forked, log_fault
@@ -366,19 +366,26 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
     here = {database.header.signature for database in facts.databases if database.header is not None}
     gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}
     for one in runs:
-        for log in one.run:
-            stops = log is one.run[-1] and not one.need.hard and _is_attached_at_the_end(one)
-            for attached in log.attached:
-                if attached.signature not in here:
-                    _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
-                    severity = Severity.LOSS if stops else worst
-                    gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
+        for attached, stops in _named_in(one):
+            if attached.signature not in here:
+                _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
+                severity = Severity.LOSS if stops else worst
+                gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
     for signature, (path, severity, users) in gone.items():
         named = dict.fromkeys(users)
         if signature in facts.elsewhere:
             yield Rules.DATABASE_ELSEWHERE.fault(path, facts.elsewhere[signature], files=(path,), databases=named)
             continue
         yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
+
+
+def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool]]:
+    """Yield the databases that the logs of a run name, each with whether soft recovery stops where it is not here."""
+    soft = not run.need.hard
+    told_by_header = run.need.low or (run.facts.is_unreadable_chain and run.run and _is_attached_at_the_end(run))
+    for log in run.run:
+        yield from ((one, bool(soft and told_by_header and log is run.run[-1])) for one in log.attached)
+    yield from ((one, soft) for one in run.facts.attached_at(run.end) or ())
 
 
 def _databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
@@ -397,13 +404,15 @@ def _databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
 def _is_attached_at_the_end(run: DatabaseRun) -> bool:
     """Return whether databases are still attached where the logs end: one that is shut down there takes all along."""
     header, last = run.facts.header, run.run[-1]
-    if run.need.low or header is None:
+    if run.need.low or header is None or run.end > header.consistent_position.generation:
         return True
-    if last.content is None:
+    if (known := run.facts.attached_at(run.end)) is not None:
+        return any(one.signature == header.signature for one in known)
+    if last.content is None or not run.facts.is_unreadable_chain:
         return False  # whether it is played, and what came after the shutdown, is in it
     # What ends a run of the engine may reach into one more sector; a log that was closed later has other records there.
     behind = (header.consistent_position.sector + (2 if last.current else 1)) * last.sector_size
-    return run.end > header.consistent_position.generation or last.content.end > max(behind, last.reached)
+    return last.content.end > max(behind, last.reached)
 
 
 def patch_faults(run: DatabaseRun, patches: Iterable[PatchFacts]) -> Iterator[Fault]:

@@ -100,6 +100,11 @@ class SetFile:
         """Whether it is a log that was being prepared, which is kept and never interpreted."""
         return self.role in {None, tokens.Role.LOG} and self.by_name.role is NameRole.NEXT_LOG
 
+    @property
+    def is_log_by_name(self) -> bool:
+        """Whether its token or its name says that it is a log."""
+        return self.role is tokens.Role.LOG or (self.role is None and self.by_name.role in _LOG_NAMES)
+
     def is_lost_streaming_file(self, identity: Identity) -> bool:
         """Return whether it is a streaming file by its name, and nothing that says so is left in it."""
         by_name = self.role in {None, tokens.Role.DATABASE} and self.by_name.role is NameRole.STREAMING_FILE
@@ -176,7 +181,7 @@ class SetReader:
             facts = _flush_map(file, identity.header)
         elif identity.kind is FileKind.STREAMING_FILE or file.is_lost_streaming_file(identity):
             facts = _streaming(file, identity)
-        elif identity.kind in _DATABASES:
+        elif identity.kind in _DATABASES and not (identity.header is None and file.is_log_by_name):
             facts = database_facts(file, seen)
         elif identity.kind is FileKind.LOG:
             facts = _log(file, seen)

@@ -1,0 +1,60 @@
+"""Whether the current log, with which soft recovery ends, ends where it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tokar.ese.content_facts import LogReport
+from tokar.sets.attaching import open_end
+from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
+from tokar.sets.need import Basis, Need
+
+NEED = Need(basis=Basis.REQUIRED_RANGE, low=5, high=7, committed=7)
+FOLLOWED = ChainFacts(high=7, attached=())
+UNREAD = ChainFacts(why_not="not ESE log records", is_halted=True)
+
+
+def said(chain: ChainFacts | None, need: Need = NEED, *, current: bool = True, **content: Any) -> list[str]:
+    report = LogReport(
+        **{"unit": "segments", "valid": 3, "end": 0x4000, "expected_size": 0x10000, "size": 1, **content}
+    )
+    last = LogFacts(name="edb.log", generation=7, current=current, content=report)
+    return [*open_end(DatabaseFacts(name="main.edb", chain=chain), need, last)]
+
+
+def test_where_nobody_read_the_records_and_no_shadow_follows_more_may_have_been_there() -> None:
+    (text,) = said(UNREAD)
+    assert text == "edb.log: whether more was in it behind 0x4000: no second copy of its last segment follows"
+
+
+def test_a_log_that_ends_inside_a_record_may_have_gone_on() -> None:
+    (text,) = said(ChainFacts(high=7, attached=(), torn="20 of the 60 bytes of a record"))
+    assert text == "edb.log: whether more was in it behind 0x4000: it ends in 20 of the 60 bytes of a record"
+
+
+def test_logs_that_were_followed_to_another_end_tell_nothing_of_this_one() -> None:
+    assert len(said(ChainFacts(high=6, attached=()))) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"shadow": 1}, {"rescued": 1}, {"end": 0xF000}, {"unit": "ranges"}, {"end": 0}, {"bad": 1}, {"not_verified": "x"}],
+)
+def test_an_end_that_its_segments_tell_is_no_question(content: dict[str, Any]) -> None:
+    assert said(UNREAD, **content) == []
+
+
+@pytest.mark.parametrize(
+    ("chain", "need", "current"),
+    [
+        (FOLLOWED, NEED, True),
+        (None, NEED, True),  # that nobody followed is said elsewhere
+        (UNREAD, NEED, False),  # a closed log ends where it was closed
+        (UNREAD, Need(basis=Basis.CLEAN), True),
+        (UNREAD, Need(basis=Basis.TRAILER, low=5, high=7, committed=7, hard=True), True),
+    ],
+)
+def test_elsewhere_it_is_no_question_either(chain: ChainFacts | None, need: Need, current: bool) -> None:
+    assert said(chain, need, current=current) == []
