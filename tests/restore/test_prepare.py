@@ -61,7 +61,8 @@ def opened(sets: Path) -> Iterator[OpenSets]:
 
 
 def planned(found: OpenSets, until: int | None = None, **options: Any) -> RestorePlan:
-    return plan_restore(found.select(until), RestoreOptions(**options))
+    asked = RestoreOptions(**options)
+    return plan_restore(found.select(until, asked), asked)
 
 
 def guidance(plan: RestorePlan) -> Guidance:
@@ -398,7 +399,7 @@ def test_two_histories_in_a_chain_are_refused_and_a_branch_decides(sets: Path, l
         with pytest.raises(NotRestorableError, match="parted at generation 0x8") as caught:
             found.select()
         assert "--branch" in str(caught.value.hint)
-        chosen = found.select(branch=log)
+        chosen = found.select(options=RestoreOptions(branch=log))
         assert chosen.logs[-1].generation == top
         assert f"{sets}/{unused}.tokar" in (chosen.selection.unused if chosen.selection else ())
 
@@ -406,20 +407,20 @@ def test_two_histories_in_a_chain_are_refused_and_a_branch_decides(sets: Path, l
 def test_a_branch_decides_between_two_histories_within_a_set_of_a_chain(sets: Path) -> None:
     full(sets, "both", files={f"old/{name}": data for name, data in branch(6, 7).items()}, high=8)
     with OpenSets([sets / "both.tokar", sets / "inc2.tokar"]) as found:
-        chosen = found.select(branch=name_of(7))
+        chosen = found.select(options=RestoreOptions(branch=name_of(7)))
         assert {one.name: one.reason for one in chosen.left_out}.keys() == {f"old/{name_of(at)}" for at in (6, 7)}
 
 
 def test_a_name_that_several_logs_have_is_refused_with_the_ones_to_choose_from(sets: Path) -> None:
     increment(sets, "fork", branch(8, 9))
     with OpenSets([sets]) as found, pytest.raises(InputError, match="several logs are called") as caught:
-        found.select(branch=name_of(8))
+        found.select(options=RestoreOptions(branch=name_of(8)))
     assert f"fork.tokar:{name_of(8)}" in str(caught.value.hint)
 
 
 def test_a_branch_of_a_log_that_is_nowhere_is_refused(opened: OpenSets) -> None:
     with pytest.raises(InputError, match="no log here is called nothing"):
-        opened.select(branch="nothing.log")
+        opened.select(options=RestoreOptions(branch="nothing.log"))
 
 
 @pytest.fixture
@@ -472,7 +473,7 @@ def test_logs_of_a_chain_get_their_right_names_when_asked(sets: Path, tmp_path: 
     files = {name_of(12): TOP[12], f"{name_of(13)[:-4]} - Copy.log": TOP[13]}
     increment(sets, "inc3", files, tokens=dict.fromkeys(files, 0x21))
     with OpenSets([sets]) as found:
-        chosen = found.select(right_names=True)
+        chosen = found.select(options=RestoreOptions(right_names=True))
         place_sets(plan_restore(chosen, RestoreOptions(into=tmp_path / "out")))
     assert restored(tmp_path / "out") == {DATABASE, "main.pat", *logs_of(5, 13)}
 
@@ -482,3 +483,43 @@ def test_without_being_asked_a_wrong_name_in_a_chain_is_refused(sets: Path) -> N
     with OpenSets([sets]) as found, pytest.raises(NotRestorableError) as caught:
         found.select()
     assert "--right-names" in str(caught.value.hint)
+
+
+def made(folder: Path) -> Path:
+    (folder / "sets").mkdir(exist_ok=True)
+    return folder / "sets"
+
+
+@pytest.mark.parametrize("apart", [(), (5,), (5, 6)])
+def test_logs_that_stay_in_their_place_are_judged_with_a_chain(apart: tuple[int, ...], tmp_path: Path) -> None:
+    archive(made(tmp_path) / "a.tokar", {DATABASE: bytes(dirty(5, 7))}, kind="collected")
+    for at in apart:
+        archive(made(tmp_path) / f"{at}.tokar", part(at, at), kind="collected")
+    out = write(tmp_path / "out", part(5, 8))
+    with OpenSets([tmp_path / "sets"]) as found:
+        with pytest.raises(NotRestorableError):
+            found.select()
+        plan = planned(found, into=out, existing="roll-forward")
+    plan.raise_for_problems()
+    assert plan.outcome is not None
+    assert plan.outcome.word == "NOT PROVEN"  # nobody looked at what is in the logs
+    assert str(out) in plan.outcome.why
+
+
+def test_a_log_that_is_neither_in_a_chain_nor_in_its_place_is_missing(tmp_path: Path) -> None:
+    archive(made(tmp_path) / "a.tokar", {DATABASE: bytes(dirty(5, 7))}, kind="collected")
+    archive(made(tmp_path) / "b.tokar", part(5, 5), kind="collected")
+    out = write(tmp_path / "out", part(7, 8))
+    with OpenSets([tmp_path / "sets"]) as found:
+        plan = planned(found, into=out, existing="roll-forward")
+    with pytest.raises(RestoreError, match="log 0x6 is missing"):
+        plan.raise_for_problems()
+
+
+def test_hard_recovery_needs_all_logs_of_its_backup_from_the_sets(tmp_path: Path) -> None:
+    archive(made(tmp_path) / "a.tokar", {DATABASE: bytes(streaming(5, 7)), **part(5, 6)})
+    out = write(tmp_path / "out", part(7, 8))
+    with OpenSets([tmp_path / "sets"]) as found:
+        plan = planned(found, into=out, existing="roll-forward")
+    with pytest.raises(RestoreError, match="log 0x7 is missing"):
+        plan.raise_for_problems()

@@ -30,6 +30,7 @@ from tokar.errors import InputError, SetError
 from tokar.ese.database import DatabaseState
 from tokar.ese.values import LogPosition
 from tokar.restore.chosen import OpenSets
+from tokar.restore.options import RestoreOptions
 from tokar.sets import fault_list
 from tokar.sets.backup_set import BackupSet, set_of_archive, set_of_receipt
 from tokar.sets.chain import Chain, build_chain
@@ -432,7 +433,7 @@ def test_a_current_log_that_logs_of_another_set_follow_gets_its_number_by_right_
             sets.select()
         assert "--right-names" in str(caught.value.hint)
         assert "leaves them out" not in str(caught.value.hint)
-        chosen = sets.select(right_names=True)
+        chosen = sets.select(options=RestoreOptions(right_names=True))
     assert [log.leaf for log in chosen.logs] == [name_of(generation) for generation in range(5, 10)]
 
 

@@ -156,15 +156,6 @@ def test_where_the_set_is_refused_no_instance_says_otherwise(tmp_path: Path) -> 
     assert plan.outcome.word == "NOT RESTORABLE"
 
 
-def test_a_branch_is_of_the_whole_set(tmp_path: Path) -> None:
-    plan = planned(tmp_path, replace_current(TWO), branch="a/edb00007.log")
-    assert plan.chosen.instances == ()
-
-
-def replace_current(files: dict[str, bytes]) -> dict[str, bytes]:
-    return {name.replace("a/edb.log", "a/edb00007.log"): data for name, data in files.items()}
-
-
 def test_facts_of_an_instance_keep_what_is_beside_its_files(tmp_path: Path) -> None:
     files = {**TWO, "b/edbtmp.log": bytes(8192), "a/edb.chk": checkpoint(5)}
     first, second = instances_of(replace(facts_of_folder(write(tmp_path, files)), profile="ese"))
@@ -174,8 +165,9 @@ def test_facts_of_an_instance_keep_what_is_beside_its_files(tmp_path: Path) -> N
 
 def chained(folder: Path, sets: list[dict[str, bytes]]) -> RestorePlan:
     paths = [archive(folder / f"{at}.tokar", files, kind="logs").path for at, files in enumerate(sets)]
+    asked = RestoreOptions(tree=folder / "o")
     with OpenSets(paths) as opened:
-        return plan_restore(opened.select(), RestoreOptions(tree=folder / "o"))
+        return plan_restore(opened.select(options=asked), asked)
 
 
 def test_older_logs_of_another_set_that_lead_to_the_run_do_no_harm(tmp_path: Path) -> None:
@@ -202,3 +194,28 @@ def test_the_next_log_beside_a_current_one_does_no_harm(tmp_path: Path) -> None:
     assert [(one.name, one.is_harmless) for one in plan.met] == [("edbtmp.log", True)]
     assert plan.outcome is not None
     assert "edbtmp.log" not in plan.outcome.why
+
+
+def test_of_a_chain_that_keeps_its_folders_each_folder_is_judged_too(tmp_path: Path) -> None:
+    own = below("a", {DATABASE: bytes(dirty(5, 7)), **logs(5, 6)})
+    plan = chained(tmp_path, [own, below("b", {"edb00007.log": DAY["edb00007.log"]})])
+    with pytest.raises(RestoreError, match="log 0x7 is missing"):
+        plan.raise_for_problems()
+    assert plan.outcome is not None
+    assert plan.outcome.word == "NOT RESTORABLE"
+
+
+def test_a_chain_in_one_folder_is_as_good_as_its_logs(tmp_path: Path) -> None:
+    own = below("a", {DATABASE: bytes(dirty(5, 7)), **logs(5, 6)})
+    plan = chained(tmp_path, [own, below("a", {"edb00007.log": DAY["edb00007.log"]})])
+    plan.raise_for_problems()
+    assert plan.outcome is not None
+    assert plan.outcome.word == "NOT PROVEN"  # nobody looked at pages and segments
+
+
+def test_folders_are_judged_by_themselves_with_a_branch_too(tmp_path: Path) -> None:
+    first = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7), "old/edb00007.log": logs(7, 7, branch=500)["edb00007.log"]}
+    other_one = below("b", {one: data for one, data in other().items() if one != "edb00006.log"})
+    plan = planned(tmp_path, {**below("a", first), **other_one}, branch="a/edb00007.log")
+    with pytest.raises(RestoreError, match="log 0x6 is missing"):
+        plan.raise_for_problems()

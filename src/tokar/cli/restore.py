@@ -215,7 +215,7 @@ def restore(
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
         sets = stack.enter_context(OpenSets(paths, keyring, signers=signers))
         known.chain = sets.chain
-        chosen = sets.select(target, branch=branch, right_names=right_names)
+        chosen = sets.select(target, options)
         for problem in sets.problems:
             output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
         if server is None:

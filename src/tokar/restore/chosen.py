@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,11 +20,8 @@ from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
 from tokar.names import leaf_of, typed
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
-from tokar.restore.options import old_paths
-from tokar.restore.plan import (
-    UNRECOVERABLE,
-    Problem,
-)
+from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
+from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import name_in_logs, no_copies, without_copies
 from tokar.sets.chain import Chain, build_chain
@@ -40,6 +37,7 @@ from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
 from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
+from tokar.sets.start import ChainStart
 from tokar.trust.signatures import AllowedSigners
 
 _MOST_NAMED: Final = 4  # databases
@@ -71,13 +69,12 @@ class OpenSets:
         self.problems = self._found.problems  # What cannot be read
         self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
 
-    def select(self, until: int | None = None, *, branch: str = "", right_names: bool = False) -> ChosenSets:
+    def select(self, until: int | None = None, options: RestoreOptions = NO_OPTIONS) -> ChosenSets:
         """Return what a restore takes from which set.
 
         Args:
             until: The generation to reach; None for everything that is here.
-            branch: The name of a log of the history that is wanted, where there are two.
-            right_names: Whether logs get the names that the engine looks for, where theirs are wrong.
+            options: What is asked for: which history, right names, folders that are kept, logs that are there already.
 
         Raises:
             InputError: The generation is below what the databases need, or no log, or more than one, has that name.
@@ -88,6 +85,7 @@ class OpenSets:
         if self._found.named:  # what was named must be there, unlike what only lies in a folder
             raise self._found.named[0]
         renamed: dict[bytes, Mapping[int, str]] = {}
+        branch, right_names = options.branch, options.right_names
         if branch or right_names:
             found, together = [], LogTable(*(one.facts.logs for one in self._found.sets))
             for one in self._found.sets:
@@ -95,7 +93,8 @@ class OpenSets:
                 found.append(replace(one, facts=facts))
             self.chain = build_chain(found, branch=branch)
         try:
-            selection = restorable(self.chain, until)
+            rolls_forward = options.existing == Existing.ROLL_FORWARD
+            selection = restorable(self.chain, until, may_lack_logs=rolls_forward)
         except NotRestorableError as error:
             error.chain, error.unread = self.chain if until is None else None, self.problems
             for problem in self.problems:
@@ -109,11 +108,13 @@ class OpenSets:
         archives = tuple(map(self._open, sets))
         logs = [{log.number: log for log in one.facts.logs} for one in sets]
         placed = tuple(logs[log.at][log.entry] for log in selection.logs)
-        excluded = selection.excluded()
+        excluded, facts = selection.excluded(), without_copies(sets[0].facts)
+        start = self.chain.start_of(self.chain.sets.index(sets[0]))
+        assert start is not None
         later = [
             [archive.entry(number) for number in selection.log_entries(at)] for at, archive in enumerate(archives) if at
         ]
-        return ChosenSets(
+        chosen = ChosenSets(
             archives=archives,
             entries=([entry for entry in archives[0] if entry.number not in excluded], *later),
             ranges=tuple(
@@ -123,25 +124,22 @@ class OpenSets:
             logs=placed,
             base=placed[0].base if placed else "",
             paths=old_paths(archives[0], sets[0].facts),
-            recovery=recovery_of(without_copies(sets[0].facts).databases, more_logs=len(archives) > 1),
+            recovery=recovery_of(facts.databases, more_logs=len(archives) > 1),
             not_checked=selection.not_checked,
             left_out=selection.left_out,
             names={
                 (at, number): name for at, one in enumerate(sets) for number, name in renamed.get(one.root, {}).items()
             },
-            outcome=self._outcome(sets),
-            databases=without_copies(sets[0].facts).databases,
-            no_copies=tuple(no_copies(without_copies(sets[0].facts).databases)),
+            outcome=_outcome(start, sets[1:]),
+            databases=facts.databases,
+            problems=tuple(_unrecoverable(start.verdict, start.facts)) if start.blocking else (),
+            no_copies=tuple(no_copies(facts.databases)),
+            facts=replace(_placed_of(facts, excluded, placed), elsewhere=start.facts.elsewhere),
+            without=self.chain.without,
             selection=selection,
             whole=until is None,
         )
-
-    def _outcome(self, sets: Sequence[BackupSet]) -> LastLine | None:
-        """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
-        start = self.chain.start_of(self.chain.sets.index(sets[0]))
-        unjudged = [why for one in sets[1:] for why in unjudged_in(one.facts)][:1]
-        found = (LastLine(Word.NOT_PROVEN, why, SetError.exit_code) for why in unjudged)
-        return worst([outcome_of(start.verdict, start.facts), *found]) if start else None
+        return _by_folder(chosen) if options.tree is not None and not chosen.problems else chosen
 
     def _open(self, backup_set: BackupSet) -> Archive:
         try:
@@ -159,6 +157,22 @@ class OpenSets:
 
     def __exit__(self, *_error: object) -> None:
         self._stack.close()
+
+
+def _outcome(start: ChainStart, others: Iterable[BackupSet]) -> LastLine | None:
+    """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
+    unjudged = [why for one in others for why in unjudged_in(one.facts)][:1]
+    found = (LastLine(Word.NOT_PROVEN, why, SetError.exit_code) for why in unjudged)
+    return worst([outcome_of(start.verdict, start.facts), *found])
+
+
+def _placed_of(facts: SetFacts, excluded: Container[int], placed: Iterable[LogFacts]) -> SetFacts:
+    """Return the facts of the set with the databases, with the logs that are placed, and without what is not."""
+    kept = {
+        kind: tuple(one for one in getattr(facts, kind) if one.number not in excluded)
+        for kind in ("databases", "next_logs", "checkpoints", "flush_maps")
+    }
+    return replace(facts, **kept, logs=tuple(placed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +199,8 @@ class ChosenSets:
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
     whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
     instances: tuple[ChosenSets, ...] = ()  # Those that keep their folders, where there are several
+    facts: SetFacts = field(default_factory=SetFacts)  # What is judged, and of a chain what of that is placed
+    without: Container[int] = ()  # Logs of another history than the one that is wanted, by identity
 
     def alone(self, at: int) -> tuple[Entry, ...]:
         """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""
@@ -208,6 +224,7 @@ def choose_one(
     branch: str = "",
     right_names: bool = False,
     folders_apart: bool = False,
+    without: Container[int] = (),
 ) -> ChosenSets:
     """Return a single archive as the set that is restored, with the verdict on its databases.
 
@@ -219,6 +236,7 @@ def choose_one(
         branch: The name of a log of the history that is wanted, where there are two.
         right_names: Whether logs get the names that the engine looks for, where theirs are wrong.
         folders_apart: Whether everything keeps its folder, so that each instance is recovered by itself.
+        without: Logs, by identity, of another history than the one that is wanted.
 
     Raises:
         InputError: No log of that name is in the set, or among the entries that are asked for.
@@ -229,14 +247,15 @@ def choose_one(
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if only:
         facts, renamed = _renamed(_facts_of(archive, find_entries(archive.entries, only)), right_names=right_names)
-        found = _judged(facts, branch)
+        found = judge_set(facts, without=_beside_branch(facts, branch))
         names = {(0, number): name for number, name in renamed.items()}
         outcome, left_out = outcome_of(found, facts), _not_placed(found)
         refused = tuple(no_copies(without_copies(facts).databases))
         return replace(chosen, whole=False, outcome=outcome, left_out=left_out, names=names, no_copies=refused)
     facts = _facts_of(archive, archive.entries) if facts is None else facts
     facts, renamed = _renamed(facts, right_names=right_names)
-    found = _judged(facts, branch)
+    without = _beside_branch(facts, branch) if branch else without
+    found = judge_set(facts, without=without)
     logs, judged = found.placed_logs(), without_copies(facts)
     numbered = [one for one in logs if not one.current] if recovery_of(judged.databases) is Recovery.HARD else logs
     generations = [one.generation or 0 for one in numbered]
@@ -259,24 +278,31 @@ def choose_one(
         databases=judged.databases,
         problems=tuple(_unrecoverable(found, facts)),
         no_copies=tuple(no_copies(judged.databases)),
+        facts=facts,
+        without=without,
     )
-    parts = instances_of(facts) if folders_apart and not branch and not chosen.problems else []
-    return _with_instances(chosen, parts) if len(parts) > 1 else chosen
+    return _by_folder(chosen) if folders_apart and not chosen.problems else chosen
 
 
-def _with_instances(chosen: ChosenSets, parts: Sequence[SetFacts]) -> ChosenSets:
-    """Return what is restored where everything keeps its folder: each instance is met by a recovery of its own."""
-    (archive,), found = chosen.archives, []
-    for facts in parts:
-        entries = [archive.entry(one.number) for one in files_of(facts) if one.number is not None]
-        found.append(replace(choose_one(archive, facts=facts), entries=(entries,)))
+def _by_folder(chosen: ChosenSets) -> ChosenSets:
+    """Return what is restored where everything keeps its folder: each instance is met by a recovery of its own.
+
+    Of a chain what is placed was chosen for all of them together.
+    """
+    parts = instances_of(chosen.facts)
+    if len(parts) < 2:
+        return chosen
+    archive, is_one = chosen.archives[0], chosen.selection is None
+    found = [choose_one(archive, facts=one, without=chosen.without) for one in parts]
+    entries = ([archive.entry(one.number) for one in files_of(facts) if one.number is not None] for facts in parts)
+    own = (replace(one, entries=(its,)) for one, its in zip(found, entries, strict=True)) if is_one else ()
     return replace(
         chosen,
-        instances=tuple(found),
-        problems=tuple(one for part in found for one in part.problems),
-        left_out=tuple(one for part in found for one in part.left_out),
+        instances=tuple(own),
+        left_out=tuple(one for part in found for one in part.left_out) if is_one else chosen.left_out,
         outcome=worst(part.outcome for part in found if part.outcome is not None),
         not_checked=tuple(dict.fromkeys(one for part in found for one in part.not_checked)),
+        problems=tuple(one for part in found for one in part.problems),
     )
 
 
@@ -291,35 +317,27 @@ def for_hard_recovery(chosen: ChosenSets) -> ChosenSets:
 
 
 def with_staying(
-    chosen: ChosenSets,
-    staying: SetFacts,
-    where: Sequence[str],
-    *,
-    gone: LogFacts | None = None,
-    branch: str = "",
-    right_names: bool = False,
+    chosen: ChosenSets, staying: SetFacts, where: Sequence[str], gone: LogFacts | None = None
 ) -> ChosenSets:
     """Return what is restored, judged together with logs that are in the log directory already and stay there.
 
-    A single set that soft recovery plays may need them. Hard recovery needs all that it needs from the sets themselves.
+    Sets that soft recovery plays may need them. Hard recovery needs all that it needs from the sets themselves.
 
     Args:
         chosen: What is restored.
         staying: What the logs that stay say of themselves.
         where: Their directories: what nobody looked at is proven together with them.
-        gone: The log of the set in whose place one of them stays; None where there is none.
-        branch: As for the set alone.
-        right_names: As for the set alone.
+        gone: The log of the sets in whose place one of them stays; None where there is none.
     """
     hard, logs = chosen.recovery is Recovery.HARD, staying.logs
     chosen = replace(chosen, met=(*(log for log in chosen.logs if log is not gone), *logs))
-    if chosen.selection is None and not (hard and chosen.problems):
-        facts = _facts_of(chosen.archives[0], chosen.archives[0].entries)
-        own = (log for log in facts.logs if gone is None or log.number != gone.number)
+    if not (hard and chosen.problems):
+        own = (log for log in chosen.facts.logs if log is not gone)
         ordered = sorted((*own, *logs), key=lambda log: log.generation or 0)
-        facts = replace(facts, logs=tuple(ordered), next_logs=(*facts.next_logs, *staying.next_logs))
-        found = choose_one(chosen.archives[0], facts=facts, branch=branch, right_names=right_names)
-        same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else ("recovery", "ranges")))
+        facts = replace(chosen.facts, logs=tuple(ordered), next_logs=(*chosen.facts.next_logs, *staying.next_logs))
+        found = choose_one(chosen.archives[0], facts=facts, without=chosen.without)
+        more = ("recovery", "ranges") if chosen.selection is None else ("recovery",)
+        same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else more))
         chosen = _with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
     faults = (log_fault(log, Severity.ERROR, hard=hard, last=log is logs[-1]) for log in logs)
     hint = "move it elsewhere, or give up the logs that are there: --existing set-aside"
@@ -329,8 +347,8 @@ def with_staying(
 
 def _with_way(chosen: ChosenSets, where: Sequence[str]) -> ChosenSets:
     """Return the same, with the whole command that proves what nobody looked at."""
-    path = chosen.archives[0].path
-    given = " ".join(map(typed, (*([str(path)] if path else []), *where)))
+    paths = [str(one.path) for one in chosen.archives if one.path]
+    given = " ".join(map(typed, (*paths, *where)))
 
     def told(text: str) -> str:
         return text.replace(TO_PROVE, f"({TO_PROVE[1:-1]} {given})")
@@ -406,8 +424,8 @@ def _with_right_names(facts: SetFacts, together: LogTable | None = None) -> tupl
     )
 
 
-def _judged(facts: SetFacts, branch: str) -> SetVerdict:
-    return judge_set(facts, without=LogTable(facts.logs).beside_branch(branch) if branch else ())
+def _beside_branch(facts: SetFacts, branch: str) -> Container[int]:
+    return LogTable(facts.logs).beside_branch(branch) if branch else ()
 
 
 def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:

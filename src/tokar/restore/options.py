@@ -75,6 +75,9 @@ class RestoreOptions:
         return self.all_files or self.tree is not None
 
 
+NO_OPTIONS: Final = RestoreOptions()
+
+
 class Apart(NamedTuple):
     """Why an entry is not placed beside the others, and where it goes under the directory that takes such files."""
 

@@ -142,7 +142,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         staying = facts_of_logs(Path(directory, name) for directory, name in sorted(plan.stays))
         where = sorted({directory for directory, _ in plan.stays})
         gone = chosen.logs[-1] if plan.gives_way else None
-        chosen = with_staying(chosen, staying, where, gone=gone, branch=options.branch, right_names=options.right_names)
+        chosen = with_staying(chosen, staying, where, gone)
         plan = _plan(content, request, chosen, options)
     plan = replace(
         plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))

@@ -17,7 +17,7 @@ from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
 from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, is_beside, mended_logs
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
-from tokar.sets.faults import Fault, Rules, in_order
+from tokar.sets.faults import Fault, FaultKind, Rules, in_order
 from tokar.sets.judge import judge_set
 from tokar.sets.left_out import NEXT_LOG, LeftOut
 from tokar.sets.links import link
@@ -30,6 +30,7 @@ _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
 
 
+_LACKS_LOGS: Final = frozenset({FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING, FaultKind.NO_CURRENT_LOG})
 _REFUSED: Final = {Word.NOT_RESTORABLE, Word.WITH_LOSS, Word.PART_OF_A_CHAIN}
 
 
@@ -151,13 +152,16 @@ class ChainSelection:
         }
 
 
-def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = None) -> ChainSelection:
+def restorable(
+    chain: Chain, target: int | None = None, *, full: bytes | None = None, may_lack_logs: bool = False
+) -> ChainSelection:
     """Return what has to be placed to bring databases to a generation.
 
     Args:
         chain: The sets.
         target: The generation; None for all logs that there are.
         full: The id of the archive with the databases; by default the latest one that leads there.
+        may_lack_logs: Whether a set is chosen all the same of which nothing is wrong but that logs are missing.
 
     Raises:
         InputError: There is no set of that id, or it holds no databases, or the target is below what the databases
@@ -165,7 +169,8 @@ def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = 
         NotRestorableError: The target cannot be reached, or more than one history leads there.
     """
     starts = _candidates(chain, full)
-    sound = [start for start in starts if not start.blocking]
+    spared = _LACKS_LOGS if may_lack_logs else frozenset[FaultKind]()
+    sound = [start for start in starts if all(fault.kind in spared for fault in start.blocking)]
     if not sound:
         label = chain.sets[starts[-1].number].label
         raise _refusal(*in_order(starts[-1].blocking), text=f"{label} cannot be restored: ")
