@@ -102,4 +102,5 @@ def test_the_schema_of_facts_has_the_keys_of_their_tables() -> None:
         faults,
         defined["chain"]["properties"].keys() - {"entry"},
         defined["off_chain"]["properties"].keys(),
+        defined["attached"]["properties"].keys(),
     ]

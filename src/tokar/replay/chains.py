@@ -363,8 +363,11 @@ def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
     high = stream.logs[-1].generation or 0
     for one in stream.targets:
         _note_ahead(one, followers[id(one.facts)])
-    ends = {"high": high, "attached": tuple(player.all_attached.values()), "torn": torn}
-    return {key: replace(follower.finish(player.position), **ends) for key, follower in followers.items()}
+    there = tuple(player.all_attached.values())
+    return {
+        key: replace(follower.finish(player.position), high=high, attached=there, torn=torn)
+        for key, follower in followers.items()
+    }
 
 
 def _note_ahead(target: Target, follower: Follower, listed: int = 0, end: str = "header and logs come to") -> None:

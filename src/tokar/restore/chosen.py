@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from tokar import tokens
 from tokar.errors import ExistingFileError, FormatError, LockedError, RestoreError, SetError
@@ -168,7 +168,7 @@ def _outcome(start: ChainStart, others: Iterable[BackupSet]) -> LastLine | None:
 
 def _placed_of(facts: SetFacts, excluded: Container[int], placed: Iterable[LogFacts]) -> SetFacts:
     """Return the facts of the set with the databases, with the logs that are placed, and without what is not."""
-    kept = {
+    kept: dict[str, Any] = {
         kind: tuple(one for one in getattr(facts, kind) if one.number not in excluded)
         for kind in ("databases", "next_logs", "checkpoints", "flush_maps")
     }
