@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import subprocess
 import sys
 import threading
@@ -118,6 +119,30 @@ def test_whatever_too_little_memory_raises_names_the_limit(error: Exception, mon
     monkeypatch.setattr("tokar.tokens.role", fail)
     result = tokar("tokens")
     assert (result.exit_code, "ulimit" in result.hint, "fault of tokar" in result.stderr) == (1, True, False)
+
+
+def test_what_fails_while_a_module_is_loaded_is_no_fault_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made_without_memory.py").write_text("raise ValueError('field is required')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("tokar.tokens.role", lambda *_: importlib.import_module("made_without_memory"))
+    result = tokar("tokens")
+    assert result.exit_code == 1
+    assert "a module cannot be loaded: ValueError: field is required" in result.stderr
+    assert "ulimit" in result.hint
+
+
+def test_where_memory_is_limited_no_library_logs_what_it_cannot_load() -> None:
+    code = (
+        "import logging, resource; from tokar import cli, tokens\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))\n"
+        "def role(*_):\n    logging.error('code for hash md5 was not found'); raise MemoryError\n"
+        "tokens.role = role; cli.main()"
+    )
+    command = [sys.executable, "-c", code, "tokens"]
+    result = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT, text=True)
+    assert result.stderr.startswith("tokar: error: there is too little memory")
 
 
 def test_a_thread_that_ends_of_too_little_memory_says_so_in_one_line() -> None:

@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -209,23 +209,31 @@ def _refused(error: OSError) -> ArchiveError:
     return problem
 
 
+_LOAD_AGAIN: Final = f"{ExhaustedError.hint_text}; or install tokar and what it needs anew"
 _NO_PROCESS: Final = {errno.EAGAIN, errno.ENOMEM}
 
 
 def _exhausted(error: Exception) -> ArchiveError | None:
     """Return an error of ours for a resource that gave out; None for any other exception."""
     text = str(error)
-    if isinstance(error, SyntaxError):
-        return ExhaustedError(
-            f"a module cannot be loaded: {error}", hint=f"{ExhaustedError.hint_text}; or install anew"
-        )
     if isinstance(error, OSError) and error.errno in _NO_PROCESS:
         return ExhaustedError(f"the system starts no more processes: {error.strerror}")
     if isinstance(error, RuntimeError) and text.startswith("can't "):  # start new thread, allocate lock ...
         return ExhaustedError("the system gives no more threads")
     if _is_short_of_memory(error, text):
         return ExhaustedError("there is too little memory")
+    if _was_loading(error):  # without memory Python compiles wrongly, and modules lack what they should have
+        return ExhaustedError(f"a module cannot be loaded: {type(error).__name__}: {text}", hint=_LOAD_AGAIN)
     return None
+
+
+def _was_loading(error: Exception) -> bool:
+    """Return whether an exception comes from a module while it was being imported."""
+    place, found = error.__traceback__, isinstance(error, SyntaxError)
+    while place is not None:
+        found = found or place.tb_frame.f_code.co_filename.startswith("<frozen importlib")
+        place = place.tb_next
+    return found
 
 
 def _is_short_of_memory(error: Exception, text: str) -> bool:
@@ -291,6 +299,7 @@ def main() -> None:
     signals.catch()
     before, threading.excepthook = threading.excepthook, _thread_failed
     try:
+        _silence_libraries()
         app(prog_name="tokar")
     except KeyboardInterrupt as error:  # before any verb was at work
         _end_by(error)
@@ -308,6 +317,17 @@ def main() -> None:
     finally:
         threading.excepthook = before
         signals.leave()
+
+
+def _silence_libraries() -> None:
+    """Let nothing be logged where memory is limited: hashlib logs a traceback of each kind that it cannot load."""
+    with suppress(ImportError):  # as on Windows
+        import resource  # noqa: PLC0415
+
+        if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            import logging  # noqa: PLC0415 - start-up time
+
+            logging.disable()
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
