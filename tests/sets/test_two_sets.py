@@ -160,6 +160,21 @@ def test_a_current_log_without_a_header_is_the_one_after_the_closed_logs_of_its_
     assert (tmp_path / "out" / whole).read_bytes() == ALL[name(10)]
 
 
+def test_a_current_log_of_zeros_in_a_set_that_takes_no_part_is_in_no_ones_way(tmp_path: Path) -> None:
+    later = {DATABASE: bytes(database(consistent_position=LogPosition(generation=9, sector=1)))}
+    sets = [made(tmp_path, "full", later), made(tmp_path, "logs", {**part(6, 8), "edb.log": bytes(24576)})]
+    assert [*unlike_together(sets)] == []
+    assert tokar("check", "--json", *sets).json()["outcome"]["word"] == YES
+
+
+def test_logs_of_an_unknown_format_alone_are_not_proven_and_no_restore_begins_with_them(tmp_path: Path) -> None:
+    later = part(8, 10)
+    header(name(10), (32, u32(9)))(later)
+    first, second = made(tmp_path, "logs", part(5, 7)), made(tmp_path, "collected", later)
+    assert [*unlike_together([first, second])] == []
+    assert tokar("restore", "--json", "--into", tmp_path / "out", first, second).exit_code == 6
+
+
 def test_check_and_chain_name_the_same_root_cause_of_a_log_and_the_current_one_that_changed_places(
     tmp_path: Path,
 ) -> None:

@@ -31,6 +31,7 @@ class Said:
     left_out: set[str]
     causes: list[tuple[str, int | None]] = field(default_factory=list)  # kinds and codes, the root cause first
     remarks: list[tuple[str, int | None]] = field(default_factory=list)
+    has_databases: bool = True
 
 
 def checked(path: Path, *options: str) -> Said:
@@ -42,7 +43,8 @@ def checked(path: Path, *options: str) -> Said:
     )
     apart = {each["name"] for each in one["verdict"]["left_out"]}
     outcome = one["outcome"]
-    return Said(outcome["word"], outcome["why"] or "", result.exit_code, apart, causes, remarks)
+    has_databases = bool(one["verdict"]["databases"])
+    return Said(outcome["word"], outcome["why"] or "", result.exit_code, apart, causes, remarks, has_databases)
 
 
 def planned(path: Path, *options: str) -> Said:
@@ -67,7 +69,7 @@ def contradictions(path: Path, full: Said) -> Iterator[str]:
         outcome = chain.json()["outcome"]
         if (outcome["word"], chain.exit_code) != (full.word, full.exit_code):
             yield f"chain {options} says {outcome['word']}: {outcome['why']}, and ends with {chain.exit_code}"
-    if full.word != Word.PART_OF_A_CHAIN:  # logs alone are no chain to restore from
+    if full.has_databases:  # logs alone are no chain to restore from
         refused = full.word in {NOT, LOSS}
         result = tokar("restore", "--dry-run", "--json", "--into", path.parent / "out", "--chain", path.parent)
         word = None if result.exit_code else result.json()["outcome"]["word"]
@@ -83,12 +85,13 @@ def less(quick: str, full: str) -> bool:
 
 def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
     """Yield in what verbs contradict each other on several archives, or a verb says more than with --content."""
-    words, ends = {}, {}
+    words, ends, any_database = {}, {}, False
     for verb, key in (("check", "archives"), ("chain", "sets")):
         for content in (False, True):
             result = tokar(verb, "--json", *["--content"] * content, *sets)
             found = result.json()
             words[verb, content] = {one["path"]: one["outcome"] for one in found[key]}
+            any_database |= verb == "check" and any(one["verdict"]["databases"] for one in found[key])
             ends[verb, content] = found["outcome"], result.exit_code
     for content in (False, True):
         if (words["check", content], ends["check", content]) != (words["chain", content], ends["chain", content]):
@@ -102,7 +105,8 @@ def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
     ones = [one for path, one in words["check", False].items() if path in took]
     worst = ends["check", False][0]  # goes by exit codes too, which those of single sets do not show
     wanted = worst if worst in ones else worst_of(ones)
-    refused = wanted["word"] in {NOT, LOSS, Word.PART_OF_A_CHAIN}
+    alone = len(sets) > 1 and not any_database  # logs alone are no chain to restore from
+    refused = alone or wanted["word"] in {NOT, LOSS, Word.PART_OF_A_CHAIN}
     if (said["outcome"], plan.exit_code) != (wanted, 6 if refused else 0):
         yield f"restore ends with {plan.exit_code} and says {said['outcome']}, check {wanted}"
 

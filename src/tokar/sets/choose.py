@@ -54,7 +54,8 @@ class NotRestorableError(RestoreError, SetError):
     def outcome(self) -> LastLine:
         """What the verdict on the sets comes to; where no one choice of them is wanted, that on all of them."""
         found = self.chain.outcome if self.chain is not None else None
-        if found is None or (self.faults and found.word not in _REFUSED):
+        without_databases = self.chain is not None and not self.chain.starts  # then the verdict on the logs stands
+        if found is None or (self.faults and found.word not in _REFUSED and not without_databases):
             found = weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
         unread = [of_unreadable(found, one) for one in self.unread] if found.word in _REFUSED else []
         return worst([found, *unread]) or found
@@ -237,7 +238,8 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
 
 
 def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
-    together = sorted({at for version in chain.logs.of_stream(run.stream) for at in version.sets} - {number})
+    found = {at for version in chain.logs.of_stream(run.stream) for at in version.sets} - {number}
+    together = sorted(at for at in found if chain.verdicts[at].start == number)  # no other takes part
     for at, log in ((one, log) for one in together for log in chain.sets[one].facts.logs if log.damaged):
         is_wanted = log.current or (log.generation or 0) > run.end
         if is_wanted and log.name not in mended_logs(chain.sets, chain.logs, at):
