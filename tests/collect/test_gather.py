@@ -100,15 +100,21 @@ def test_content_decides_whatever_the_name(tmp_path: Path, content: bytes, token
     assert taken(gather(tmp_path, {"holiday.jpeg": content})) == {"holiday.jpeg": token}
 
 
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [(checkpoint(), "checkpoint"), (flush_map(), "flush map"), (temporary_database(), "temporary database")],
-    ids=["checkpoint", "flush map", "temporary database"],
-)
-def test_content_keeps_out_what_a_name_would_let_in(tmp_path: Path, content: bytes, what: str) -> None:
-    found = gather(tmp_path, {"edb.log": content})
+def test_content_keeps_out_what_a_name_would_let_in(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"edb.log": temporary_database()})
     assert not found.candidates
-    assert what in reasons(found)["edb.log"]
+    assert "temporary database" in reasons(found)["edb.log"]
+
+
+@pytest.mark.parametrize("name", ["edb.log", "edb00005.log"])
+@pytest.mark.parametrize(("content", "what"), [(checkpoint(), "checkpoint"), (flush_map(), "flush map")])
+def test_a_log_with_the_header_of_what_no_log_is_is_taken_for_a_log_also_where_it_is_alone(
+    name: str, content: bytes, what: str, tmp_path: Path
+) -> None:
+    found = gather(tmp_path, {name: content})
+    assert [(one.name, one.kind) for one in found.candidates] == [(name, "log")]
+    assert f"{name}: taken for a log by its name; its header is that of a {what}" in found.notes
+    assert not found.left_out
 
 
 def test_a_log_named_like_a_database_has_its_generation_from_its_header(tmp_path: Path) -> None:

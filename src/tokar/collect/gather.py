@@ -314,20 +314,21 @@ class Gatherer:
         return Gathered(ordered, tuple(self._left_out), notes, tuple(self._warnings), rest)
 
     def _decide_doubtful(self) -> None:
-        """Take what is no log by its content where logs of its base name are beside it; leave out the rest."""
+        """Take what is no log by its content where logs of its base name are beside it; leave out the rest.
+
+        With the header of another file of an engine it is one of an engine wherever it lies.
+        """
         streams = {(_folder_of(one), one.base) for one in self._candidates}
         for one in self._doubtful:
-            if (_folder_of(one), one.base) in streams:
-                other = self._made_anew.get(one.name)
+            other = self._made_anew.get(one.name)
+            if other or (_folder_of(one), one.base) in streams:
                 told = f"its header is that of a {other}" if other else "its header is not that of a log"
                 what = told if one.state.size else "it is empty"
                 self._notes.append(f"{one.name}: taken for a log by its name; {what}")
                 self._cannot_read(one.path, self._parsed(one))
                 self._candidates.append(one)
             else:
-                made_anew = self._made_anew.get(one.name)
-                reason = _MADE_ANEW.format(made_anew) if made_anew else "not recognised"
-                self._left_out.append(NotTaken(one.name, reason))
+                self._left_out.append(NotTaken(one.name, "not recognised"))
 
     def _parsed(self, one: Candidate) -> FileName:
         return parse_file_name(leaf_of(one.name), self._base)
