@@ -520,3 +520,22 @@ def test_what_was_shut_down_can_be_restored_without_logs_where_a_service_renames
         True,
     )
     done("restore", "--only", DATABASE, "--into", tmp_path / "out", tmp_path / "a.tokar")
+
+
+def test_a_log_in_the_place_of_the_database_that_logs_name_is_called_that(tmp_path: Path) -> None:
+    found = logs(5, 7)
+    verdict = verdict_on(tmp_path, {DATABASE: found["edb00006.log"], **found})
+    assert [one.message for one in verdict.blocking] == ["main.edb cannot be read: a log by its header"]
+
+
+@pytest.mark.parametrize("name", ["other.edb", "edb00006.log.bak"])
+def test_a_log_under_a_name_that_no_log_gives_to_a_database_is_a_log(name: str, tmp_path: Path) -> None:
+    found = logs(5, 7)
+    verdict = verdict_on(tmp_path, {name: found["edb00006.log"], **found})
+    assert verdict.blocking == ()
+
+
+def test_where_the_database_is_here_a_log_of_its_name_is_no_more_than_a_copy(tmp_path: Path) -> None:
+    found = logs(5, 7)
+    verdict = verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7)), f"old/{DATABASE}": found["edb00006.log"], **found})
+    assert verdict.blocking == ()

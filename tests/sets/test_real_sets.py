@@ -290,6 +290,8 @@ for name, file in (("clean", DB), ("crashed", DB)):
     row(name, "alone, and garbage", both(only(file), garbage(file)), OPEN)
 row("after", "under another name, and nothing is attached at the end", rename(DB, "SRUDB.dat.bak"), YES)
 row("dirty", "its last log is the current one", both(drop(CUR), rename(log(0x51), CUR)), YES)
+row("crashed", "the database is a log", lambda files: files.update({DB: files[log(4)]}), NOT, Kind.DATABASE_UNREADABLE,
+    -1018, DB)
 row("clean", "half a database", cut(DB, 60 * 4096), NOT, Kind.DATABASE_CUT, -1206)
 row("clean", "a page in use is zeros", zero_page(DB, 40), NOT, Kind.DATABASE_BLANK, -1019)
 row("clean", "a page of another server", bring_page(of("after"), DB, DB, 41), NOT, Kind.PAGES_OFF_CHAIN, -567)

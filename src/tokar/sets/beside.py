@@ -114,7 +114,18 @@ def together_faults(facts: SetFacts) -> Iterator[Fault]:
             stems = {database.stem for database in facts.databases}
             if one.stem not in stems and not facts.has_unreadable_database:
                 yield Rules.STREAMING_ALONE.fault(one.name, files=(one.name,))
+    yield from _in_place_of_databases(facts)
     yield from [*_instances(facts)] or _of_one_name(facts.databases)
+
+
+def _in_place_of_databases(facts: SetFacts) -> Iterator[Fault]:
+    """Yield the logs that have the name of a database which logs name, and of which nothing is here."""
+    odd = [log for log in facts.logs if log.signature is not None and not log.base]
+    here = {one.leaf.lower() for one in facts.databases}
+    named = {leaf_of(one.path).lower() for log in facts.logs for one in log.attached} - here if odd else ()
+    for log in odd:
+        if log.leaf.lower() in named:
+            yield Rules.DATABASE_UNREADABLE.fault(log.name, "a log by its header", files=(log.name,))
 
 
 def _of_one_name(databases: Iterable[DatabaseFacts]) -> Iterator[Fault]:
