@@ -275,8 +275,8 @@ def _known_with_error(showing: Showing) -> Iterator[_Known]:
     except ArchiveError as error:
         refused = error if isinstance(error, NotRestorableError) else None
         found = refused.outcome if refused else outcome_of_damage(error, known.chain)
-        if showing.as_json and (value := known.value() | ({"outcome": as_json(found)} if found else {})):
-            end_with_json({**_NOTHING, **value}, error)
+        if showing.as_json and ((value := known.value()) or known.chain or refused):
+            end_with_json(_NOTHING | value | ({"outcome": as_json(found)} if found else {}), error)
         if showing.talks:
             output.lines("", [_REFUSED] if refused else [])
             output.last_line(found)
