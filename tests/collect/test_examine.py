@@ -140,6 +140,10 @@ def test_a_large_file_that_begins_with_zeros_is_no_reserve_log() -> None:
     )
 
 
+def test_a_log_with_the_header_of_a_checkpoint_is_called_one() -> None:
+    assert row(look(checkpoint(), LOG))["not_verified"] == "not recognised as a log: a checkpoint by its header"
+
+
 @pytest.mark.parametrize(("data", "token"), [(checkpoint(), UNKNOWN), (b"x" * 9000, UNKNOWN), (b"x" * 9000, PATCH)])
 def test_what_is_neither_database_nor_log_is_not_counted(data: bytes, token: int) -> None:
     assert look(data, token).to_json() == Findings().to_json()

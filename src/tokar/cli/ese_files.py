@@ -130,7 +130,7 @@ def _is_damaged(verdict: ContentVerdict | None) -> bool:
 
 def _show(name: str, inspection: Inspection, verdict: ContentVerdict | None, wanted: Wanted) -> None:
     identity = inspection.identity
-    kind = identity.kind.value.replace("-", " ") if inspection.is_ese else _kind_by_name(name, inspection)
+    kind = identity.kind.words if inspection.is_ese else _kind_by_name(name, inspection)
     damaged = ", its header is DAMAGED" if identity.damaged else ""
     output.line(f"{names.printable(name)}: {kind}, {output.size_text(inspection.size)}{damaged}")
     rows = inspection_rows(inspection) if wanted.headers and (inspection.is_ese or inspection.trailer) else iter(())

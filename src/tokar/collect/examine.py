@@ -109,7 +109,8 @@ class Findings:
             role = tokens.role(token)
             if role not in (tokens.Role.DATABASE, tokens.Role.LOG):
                 return
-            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}: {identity.lacks}")
+            why = identity.lacks or identity.by_header
+            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}: {why}")
         self.add(Examined(token, file.name, identity.kind, verdict))
 
     @property

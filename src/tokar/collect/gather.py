@@ -195,7 +195,7 @@ class Gatherer:
             self._next.append(log._replace(token=self._token(one.name, "log")))
         elif by_name.role in _BY_NAME and identity.kind in {FileKind.UNKNOWN, *_NO_LOGS}:
             if identity.kind in _NO_LOGS:
-                self._made_anew[one.name] = _words(identity)
+                self._made_anew[one.name] = identity.kind.words
             self._doubtful.append(log._replace(token=self._token(one.name, "log")))
         else:
             return False
@@ -229,7 +229,7 @@ class Gatherer:
                 return kind, reason
         if identity.kind is not FileKind.UNKNOWN:
             is_told = identity.kind is not FileKind.RESERVE or by_name.role is NameRole.RESERVE
-            made_anew = _MADE_ANEW.format(_words(identity))
+            made_anew = _MADE_ANEW.format(identity.kind.words)
             return (
                 None,
                 made_anew if is_told else f"there is {identity.lacks} in it, and the engine has no such name",
@@ -445,7 +445,3 @@ _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
 def _lacks(identity: Identity, size: int) -> str:
     """Return what there is in a file in place of a header."""
     return (identity.lacks or f"no header ({size} bytes are too few)") if size else "nothing"
-
-
-def _words(identity: Identity) -> str:
-    return identity.kind.value.replace("-", " ")

@@ -66,6 +66,11 @@ class FileKind(StrEnum):
     RESERVE = "reserve"
     UNKNOWN = "unknown"
 
+    @property
+    def words(self) -> str:
+        """Its name for people: `flush map`."""
+        return self.value.replace("-", " ")
+
 
 _TYPES: Final = list(FileKind)[:8]  # the file types, from 1 on
 _KINDS: Final = dict(
@@ -92,6 +97,11 @@ class Identity:
     def lacks(self) -> str:
         """What there is in place of a header, of a file that must have one: `nothing but zeros`, `empty`."""
         return self.note.partition(":")[0]
+
+    @property
+    def by_header(self) -> str:
+        """What it is, where it is said of a file that should be another: `a checkpoint by its header`."""
+        return f"a {self.kind.words} by its header"
 
 
 def looks_like_ese(first_bytes: bytes | bytearray | memoryview, size: int) -> bool:

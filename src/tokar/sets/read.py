@@ -174,7 +174,7 @@ class SetReader:
         if file.is_patch:
             facts = PatchFacts(**_base(file), trailer=seen.trailer)
         elif file.by_name.role in _LOG_NAMES and identity.kind in _NEVER_LOGS:
-            facts = _named_log(file, damaged=True, note=f"a {identity.kind.value.replace('-', ' ')} by its header")
+            facts = _named_log(file, damaged=True, note=identity.by_header)
         elif identity.kind is FileKind.CHECKPOINT:
             facts = _checkpoint(file, identity.header)
         elif identity.kind is FileKind.FLUSH_MAP:
