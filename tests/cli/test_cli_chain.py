@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
-from recovery_sets import DATABASE, OTHER_STREAM, archive, database, logs, moment, prior_of, streaming, write
+from recovery_sets import DATABASE, OTHER_STREAM, archive, database, dirty, logs, moment, prior_of, streaming, write
 
 from tokar.ese.values import LogPosition
 from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, write_receipt
@@ -233,6 +233,16 @@ def test_a_spoilt_log_is_told_where_it_is_in_the_way_and_no_rung_passes_above(fo
     lines = tokar("check", *sets).stdout.splitlines()
     own = lines[lines.index(f"{sets[1]}: NOT RESTORABLE") :]
     assert next(line for line in own if line.startswith("  chained")).split()[1:4] == ["not", "looked", "at"]
+
+
+def test_check_and_chain_say_how_recovery_begins_without_a_current_log(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}).path
+    steps = done("chain", path, "--json").json()["sets"][0]["next"]
+    assert steps[0] == "ren edb00007.log edb.log && esentutl /r edb"
+    assert steps == done("check", path, "--json").json()["archives"][0]["next"]
+    for verb, before in (("check", "  "), ("chain", f"{path}: ")):
+        lines = done(verb, path).stdout.splitlines()
+        assert [line for line in lines if "next: " in line] == [f"{before}next: {step}" for step in steps]
 
 
 def test_one_missing_log_is_said_once(tmp_path: Path) -> None:

@@ -149,19 +149,33 @@ def test_two_streams_in_one_folder_are_refused_as_they_are_when_archived(tmp_pat
         check([folder], CheckRequest())
 
 
+def write_meanwhile(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let somebody write to a file while files are read."""
+    real = PassingFile.finish
+
+    def finish(self: PassingFile) -> Inspection:
+        with path.open("ab") as file:
+            file.write(b"more")
+        return real(self)
+
+    monkeypatch.setattr(PassingFile, "finish", finish)
+
+
+def test_no_log_is_to_be_renamed_where_somebody_writes_to_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "set", SETS["a dirty one"])
+    assert checked(folder).next_steps[0].startswith("ren edb00007.log edb.log")
+    write_meanwhile(folder / "edb00005.log", monkeypatch)
+    assert checked(folder).next_steps == ()
+
+
 @pytest.mark.parametrize("name", ["edb00007.log", DATABASE])
 def test_what_is_written_to_while_it_is_read_is_not_proven_and_not_damaged(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write(tmp_path / "set", SETS["a log missing"] | {name: b"half written".ljust(9000, b"\0")})
-    real = PassingFile.finish
-
-    def finish(self: PassingFile) -> Inspection:
-        with (folder / name).open("ab") as file:
-            file.write(b"more")
-        return real(self)
-
-    monkeypatch.setattr(PassingFile, "finish", finish)
+    write_meanwhile(folder / name, monkeypatch)
     one = checked(folder)
     assert str(one.outcome).startswith(f"NOT PROVEN: {name}: written to while it was read")
     assert not any(rung.findings for rung in one.rungs)

@@ -29,6 +29,7 @@ from tokar.format.verify import verify
 from tokar.names import printable
 from tokar.replay.files import SetFiles, open_in
 from tokar.restore.chosen import choose_one
+from tokar.restore.guide import steps_without_current
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
 from tokar.sets.backup_set import BackupSet, archives_of, set_of_archive
@@ -111,7 +112,16 @@ def check(
         one.backup_set = its
     chain = build_chain(sets)
     chained = _chained(chain, complete=request.complete)
-    return CheckReport(archives=tuple(one.result(chained) for one in opened), chain=chain, complete=request.complete)
+    archives = tuple(one.result(chain, chained) for one in opened)
+    return CheckReport(archives=archives, chain=chain, complete=request.complete)
+
+
+def _with_steps(one: ArchiveCheck, chain: Chain) -> ArchiveCheck:
+    """Return the verdict on an archive with how recovery begins, unless its restore is refused."""
+    known = {(its.id, its.root): at for at, its in enumerate(chain.sets)}
+    if one.backup_set is None or one.outcome.is_refused:
+        return one
+    return replace(one, next_steps=steps_without_current(chain, known[one.backup_set.id, one.backup_set.root]))
 
 
 class _Check:
@@ -272,7 +282,7 @@ class _Check:
         else:
             self._skip(Rung.REHEARSED, "not asked for (--rehearse DIR, --replay)")
 
-    def result(self, chained: _Chained) -> ArchiveCheck:
+    def result(self, chain: Chain, chained: _Chained) -> ArchiveCheck:
         """Return the verdict, with what the archives show together."""
         if self.backup_set is not None:
             consistent = self._rungs[Rung.CONSISTENT]
@@ -294,7 +304,7 @@ class _Check:
             if rung not in self._rungs:
                 self._skip(rung, f"the archive is not {failed.value}" if failed else "")
         rungs = tuple(self._rungs[rung] for rung in Rung)
-        return ArchiveCheck(
+        found = ArchiveCheck(
             path=self.path,
             rungs=rungs,
             backup_set=self.backup_set,
@@ -302,6 +312,7 @@ class _Check:
             left_out=self._left_out,
             error=self._error,
         )
+        return found if self._changed else _with_steps(found, chain)
 
     def _fail(self, rung: Rung, error: ArchiveError) -> None:
         self._rungs[rung] = RungResult(rung=rung, findings=(RungFault.of_error(error),))

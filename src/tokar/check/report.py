@@ -149,6 +149,7 @@ class ArchiveCheck:
     verdict: SetVerdict | None = None  # What becomes of its databases, going by this archive alone
     left_out: tuple[tuple[str, str], ...] = ()  # Files as they lie that are no part of the set, each with the reason
     error: ArchiveError | None = None  # What kept it from being looked at whole
+    next_steps: tuple[str, ...] = ()  # How recovery begins after its restore, where it has no current log to begin with
 
     @property
     def outcome(self) -> LastLine:
@@ -169,6 +170,7 @@ class ArchiveCheck:
             "rungs": as_json(self.rungs),
             "verdict": as_json(self.verdict),
             "outcome": as_json(self.outcome),
+            "next": list(self.next_steps),
         }
 
 

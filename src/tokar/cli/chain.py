@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, al
 from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given, find_all, judge_together
 from tokar.errors import worst_of
+from tokar.restore.guide import steps_without_current
 from tokar.sets.chain import Chain
 from tokar.sets.outcome import UNREAD
 from tokar.sets.start import ChainStart
@@ -61,6 +63,8 @@ def show_chain(
         found, lying = find_all(given, examine=content, signers=signers, keyring=keyring)
     together = judge_together(found, lying, examine=content)
     chain, outcome = together.chain, together.outcome
+    is_changing = any(one.changed for one in lying)
+    steps = [() if is_changing else steps_without_current(chain, number) for number in range(len(chain.sets))]
     unread = (UNREAD,) if not content and any(one.receipt is None for one in found.sets) else ()
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
@@ -68,9 +72,9 @@ def show_chain(
         found_json = {"outcome": to_json(outcome), "unreadable": problems, "signed_by": signed, "not_looked_at": unread}
         failed = worst_of(together.needed)
         found_json |= {"error": output.error_json(failed)} if failed else {}
-        output.as_json({**chain.to_json(), **found_json})
+        output.as_json({**_json(chain, steps), **found_json})
     elif not quiet:
-        _print(chain)
+        _print(chain, steps)
         for error in found.problems:
             spared = "" if error in together.needed else ", and takes no part"
             output.line(f"cannot be read{spared}: {output.safe(str(error))}")
@@ -81,7 +85,15 @@ def show_chain(
         raise typer.Exit(outcome.exit_code)
 
 
-def _print(chain: Chain) -> None:
+def _json(chain: Chain, steps: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Return a chain with the next steps of each set."""
+    value = chain.to_json()
+    for row, own in zip(value["sets"], steps, strict=True):
+        row["next"] = list(own)
+    return value
+
+
+def _print(chain: Chain, steps: Sequence[Sequence[str]]) -> None:
     print_timeline(chain)
     said = FaultLines()
     for backup_set, verdict in zip(chain.sets, chain.verdicts, strict=True):
@@ -92,12 +104,12 @@ def _print(chain: Chain) -> None:
             found = [fault for fault in verdict.faults if (id(fault) in blocking) is blocks]
             said.print("!" if blocks else "note:", found, backup_set.label, "  ")
     for start in chain.starts:
-        _print_start(chain, start)
+        _print_start(chain, start, steps[start.number])
     for fault in chain.faults:
         said.print("!" if fault.blocks else "note:", [fault], "the chain")
 
 
-def _print_start(chain: Chain, start: ChainStart) -> None:
+def _print_start(chain: Chain, start: ChainStart, steps: Sequence[str]) -> None:
     label = output.safe(chain.sets[start.number].label)
     for verdict in start.verdict.databases:
         output.line(f"{label}: {output.safe(verdict.name)}: {output.safe(str(verdict))}")
@@ -106,3 +118,4 @@ def _print_start(chain: Chain, start: ChainStart) -> None:
             how = "hard" if start.hard else "soft"
             output.line(f"{label}: {log_range(played[0], played[-1])} can be played, by {how} recovery")
     output.lines("not checked: ", start.verdict.not_checked)
+    output.lines(f"{label}: next: ", steps)

@@ -134,6 +134,7 @@ def _print(report: CheckReport) -> None:
         output.line(f"{output.safe(one.path)}{word}")
         for result in one.rungs:
             _print_rung(result, one.path, said)
+        output.lines("  next: ", one.next_steps)
     print_timeline(report.chain)
     output.last_line(report.outcome, *(one.profile for one in report.chain.sets))
 

@@ -32,12 +32,10 @@ from tokar.report.timeline import (
     tone_of,
     tone_of_database,
 )
-from tokar.restore.chosen import goes_on
+from tokar.restore.guide import guide_start
 from tokar.restore.matching import Matcher, token_text
-from tokar.restore.next_steps import RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import RestoreOptions, make_request
 from tokar.sets.backup_set import BackupSet, open_again
-from tokar.sets.beside import without_copies
 from tokar.sets.chain import Chain
 from tokar.sets.facts import DatabaseFacts
 from tokar.sets.outcome import LastLine, Word, beside
@@ -428,19 +426,7 @@ def _after(report: CheckReport) -> Values:
     chain, outcome = report.chain, report.outcome
     if not chain.starts or outcome is None or outcome.exit_code:
         return {"after": [], "never": []}
-    start = chain.starts[-1]
-    facts, logs = without_copies(start.facts), start.verdict.placed_logs()
-    label, generations = chain.sets[start.number].label, [log.generation or 0 for log in logs]
-    several = len(chain.sets) > 1
-    guidance = make_guidance(
-        profile=chain.sets[start.number].profile,
-        recovery=recovery_of(facts.databases, more_logs=several or goes_on(facts, logs)),
-        sets=[
-            RestoredSet(
-                label=label, low=min(generations, default=0), high=max(generations, default=0), has_databases=True
-            )
-        ],
-    )
+    guidance = guide_start(chain, chain.starts[-1])
     return {"after": list(guidance.next_steps), "never": list(guidance.never)}
 
 

@@ -1,14 +1,30 @@
-"""What follows the restore of sets that were chosen and planned; for each instance that keeps its folder."""
+"""What follows the restore of sets, for each instance that keeps its folder: of those that were planned, and of any."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from tokar.restore.chosen import ChosenSets
-from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance, places_of
+from tokar.restore.chosen import ChosenSets, goes_on
+from tokar.restore.next_steps import (
+    NO_PLACES,
+    Guidance,
+    Places,
+    Recovery,
+    RestoredSet,
+    make_guidance,
+    places_of,
+    recovery_of,
+)
 from tokar.restore.options import Request
 from tokar.restore.plan import Plan
+from tokar.sets.beside import without_copies
+from tokar.sets.chain import Chain
+from tokar.sets.facts import SetFacts
+from tokar.sets.instances import instances_of
+from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.start import ChainStart
+from tokar.tokens import SERVED
 
 
 def guide(chosen: ChosenSets, plan: Plan, request: Request) -> Guidance | None:
@@ -53,3 +69,59 @@ def _places(chosen: ChosenSets, plan: Plan, request: Request, *, part: bool = Fa
     if part and places.log_path is not None:
         places = replace(places, checkpoint_path=places.log_path)  # no other instance may meet it
     return replace(places, give_up=chosen.give_up)
+
+
+def guide_start(chain: Chain, start: ChainStart) -> Guidance:
+    """Return what follows a restore of a set with databases and of the logs that go on from it, wherever they go."""
+    return _guide_facts(chain, start, start.facts, start.verdict)
+
+
+def steps_without_current(chain: Chain, number: int) -> tuple[str, ...]:
+    """Return how recovery begins, where neither a current log nor the next one is placed; else nothing.
+
+    Nothing either for a set without databases, for one that is refused, and where a service begins: it renames no log.
+
+    Args:
+        chain: The sets.
+        number: The number of the set.
+    """
+    start = chain.start_of(number)
+    is_served = chain.sets[number].profile in SERVED
+    if start is None or is_served or chain.outcome_of(number).is_refused:
+        return ()
+    return tuple(dict.fromkeys(_begin(chain, start)))
+
+
+def _begin(chain: Chain, start: ChainStart) -> Iterator[str]:
+    parts = instances_of(start.facts)
+    for facts in parts:
+        found = judge_set(facts) if len(parts) > 1 else start.verdict
+        guidance = _guide_facts(chain, start, facts, found, is_part=len(parts) > 1)
+        if guidance.recovery in {Recovery.SOFT, Recovery.NONE} and _highest_log(facts, found):
+            yield from guidance.next_steps
+
+
+def _guide_facts(
+    chain: Chain, start: ChainStart, facts: SetFacts, found: SetVerdict, *, is_part: bool = False
+) -> Guidance:
+    own, logs, judged = chain.sets[start.number], found.placed_logs(), without_copies(facts)
+    known, generations = {*map(id, own.facts.logs)}, [log.generation or 0 for log in logs]
+    label, low, high = own.label, min(generations, default=0), max(generations, default=0)
+    more_logs = any(id(log) not in known for log in logs) or goes_on(judged, logs)
+    return make_guidance(
+        profile=own.profile,
+        recovery=recovery_of(judged.databases, more_logs=more_logs),
+        sets=[RestoredSet(label=label, low=low, high=high, has_databases=True)],
+        places=Places(
+            log_path=logs[-1].folder or None if is_part and logs else None,
+            base=next((log.base for log in logs), ""),
+            highest_log=_highest_log(facts, found),
+        ),
+    )
+
+
+def _highest_log(facts: SetFacts, found: SetVerdict) -> str:
+    """Return the name of the highest log, where recovery would find neither a current one nor the next one."""
+    logs, apart = found.placed_logs(), {id(one.file) for one in found.left_out}
+    begins = any(log.current for log in logs) or any(id(one) not in apart for one in facts.next_logs)
+    return logs[-1].leaf if logs and not begins else ""

@@ -31,7 +31,6 @@ _TRIES: Final = 8
 
 
 _LACKS_LOGS: Final = frozenset({FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING, FaultKind.NO_CURRENT_LOG})
-_REFUSED: Final = {Word.NOT_RESTORABLE, Word.WITH_LOSS, Word.PART_OF_A_CHAIN}
 
 
 class NotRestorableError(RestoreError, SetError):
@@ -55,9 +54,9 @@ class NotRestorableError(RestoreError, SetError):
         """What the verdict on the sets comes to; where no one choice of them is wanted, that on all of them."""
         found = self.chain.outcome if self.chain is not None else None
         without_databases = self.chain is not None and not self.chain.starts  # then the verdict on the logs stands
-        if found is None or (self.faults and found.word not in _REFUSED and not without_databases):
+        if found is None or (self.faults and not found.is_refused and not without_databases):
             found = weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
-        unread = [of_unreadable(found, one) for one in self.unread] if found.word in _REFUSED else []
+        unread = [of_unreadable(found, one) for one in self.unread] if found.is_refused else []
         return worst([found, *unread]) or found
 
 

@@ -30,6 +30,9 @@ class Word(StrEnum):
     NOT_RESTORABLE = "NOT RESTORABLE"
 
 
+_REFUSED: Final = {Word.NOT_RESTORABLE, Word.WITH_LOSS, Word.PART_OF_A_CHAIN}
+
+
 class Blocking(Protocol):
     """What is in the way of a restore."""
 
@@ -58,6 +61,11 @@ class LastLine:
     why: str = ""  # What is needed, not looked at or lost, or the root cause
     # The exit code of `check` and `chain`. What nobody asked for is no error, what nobody could judge is one (OUT-2).
     exit_code: int = 0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a restore is refused, unless what is lost is accepted, or the set is part of one at most."""
+        return self.word in _REFUSED
 
     def __str__(self) -> str:
         """Return the last line."""
