@@ -17,7 +17,7 @@ import pytest
 from backup_files import fill
 
 from tokar import codes, signals
-from tokar.errors import SourceError, StorageError
+from tokar.errors import ArchiveError, ExhaustedError, SourceError, StorageError
 from tokar.server.contract import BackupType, NoAnswerError, Outcome, ServerError
 from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.testing.scripted_server import ScriptedServer
@@ -84,6 +84,28 @@ def test_what_the_system_refuses_the_server_has_its_next_step() -> None:
     with pytest.raises(SourceError, match="cannot open the file: no") as caught:
         DeadlineServer(ReadOnly, QUICK)
     assert caught.value.hint == "nothing can be written there: name another place"
+
+
+class OutOf(ScriptedServer):
+    def __init__(self, error: Exception) -> None:
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "a/lab"), SourceError, "No space left (a/lab)", "free some room there"),
+        (OSError(errno.ENOSPC, "No space left"), SourceError, "No space left", "free some room there"),
+        (MemoryError(), ExhaustedError, "there is too little memory for the server's process", "end other programs"),
+    ],
+)
+def test_what_the_server_lacks_is_said_in_words_with_what_helps(
+    error: Exception, kind: type[ArchiveError], said: str, hint: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        DeadlineServer(partial(OutOf, error), QUICK)
+    assert str(caught.value) == said
+    assert (caught.value.hint or "").startswith(hint)
 
 
 def child(call: str, seconds: float | None, *, end: float = QUICK.end) -> DeadlineServer:

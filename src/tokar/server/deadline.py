@@ -25,7 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import codes, signals
-from tokar.errors import ArchiveError, InputError, SourceError, hint_of
+from tokar.errors import ArchiveError, ExhaustedError, InputError, SourceError, hint_of, reason_of
 from tokar.server.contract import (
     BackupContext,
     BackupType,
@@ -319,6 +319,12 @@ def _failure(error: Exception) -> Callable[[], ArchiveError]:
         return partial(InputError, error.message, path=error.path, hint=error.hint)
     if isinstance(error, ArchiveError):
         return partial(SourceError, str(error), hint=hint_of(error))
+    if isinstance(error, OSError):
+        refused = SourceError(reason_of(error), path=error.filename)
+        refused.__cause__ = error
+        return partial(SourceError, str(refused), hint=hint_of(refused))
+    if isinstance(error, MemoryError):
+        return partial(ExhaustedError, "there is too little memory for the server's process")
     return partial(SourceError, f"{type(error).__name__}: {error}")
 
 
