@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 import unicodedata
 
 import pytest
@@ -326,6 +327,17 @@ def test_names_that_came_twice_are_told_by_their_hashes() -> None:
     assert "500" not in seen
     seen.add("500")
     assert "500" in seen
+
+
+def test_the_names_of_a_folder_with_few_files_take_little_room() -> None:
+    tracemalloc.start()
+    try:
+        kept = [names.NameHashes([f"{at}.edb"]) for at in range(1000)]
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert all("x" not in one for one in kept)
+    assert held / len(kept) < 1000
 
 
 def test_what_an_earlier_restore_put_aside_is_known() -> None:

@@ -18,6 +18,7 @@ import shlex
 import unicodedata
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -73,8 +74,9 @@ class NameHashes:
     _PARTS: Final = 64  # a power of two
 
     def __init__(self, seen: Iterable[str | bytes] = ()) -> None:
-        self._parts = [array("q") for _ in range(self._PARTS)]
-        self._sorted = [0] * self._PARTS  # How many of each are in order
+        # As many as are needed: there may be as many of these as there are folders.
+        self._parts: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+        self._sorted: dict[int, int] = {}  # How many of each are in order
         for name in seen:
             self.add(name)
 
@@ -87,8 +89,10 @@ class NameHashes:
     def __contains__(self, name: str | bytes) -> bool:
         value = hash(name)
         number = value & (self._PARTS - 1)
-        part = self._parts[number]
-        if self._sorted[number] < len(part):
+        part = self._parts.get(number)
+        if part is None:
+            return False
+        if self._sorted.get(number, 0) < len(part):
             part = self._parts[number] = array("q", sorted(part))
             self._sorted[number] = len(part)
         place = bisect_left(part, value)
@@ -97,7 +101,7 @@ class NameHashes:
     def alike(self) -> set[int]:
         """Return the hashes that came more than once."""
         result: set[int] = set()
-        for part in self._parts:
+        for part in self._parts.values():
             if len(once := set(part)) < len(part):
                 for value in part:
                     if value in once:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -591,6 +593,19 @@ def test_the_size_of_a_plan_is_what_is_placed(tmp_path: Path) -> None:
 def test_every_directory_that_matters_is_looked_at() -> None:
     request = Request(**to("log-dir=/l", "database=/d/x.edb", "0x45=file:/f/y", "name.edb=/n/z"))
     assert places_to_look_at(request) == ("/l", "/d/x.edb", "/d", "/f", "/n/z", "/n")
+
+
+def test_a_directory_of_many_files_is_kept_once() -> None:
+    request = Request(profile="certadm", tree="/t")
+    one = entry(0, 15, "in/x")
+    tracemalloc.start()
+    try:
+        found = places_to_look_at(request, repeat(one, 5000))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == ("/t", "/t/in")
+    assert peak < 100_000
 
 
 @examples(150)

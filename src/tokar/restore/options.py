@@ -178,11 +178,12 @@ class Request:
 def places_to_look_at(request: Request, entries: Iterable[Entry] = ()) -> tuple[str, ...]:
     """Return the directories that the inventory must know for a plan to be made of entries."""
     asides = {request.aside, *(request.aside_of(one) for one in request.left_out.values())}
-    wanted = [path for path in (request.folder, request.backup_logs, *sorted(asides, key=str)) if path is not None]
+    first = (request.folder, request.backup_logs, *sorted(asides, key=str))
+    wanted = dict.fromkeys(path for path in first if path is not None)  # each once: there may be a million entries
     if request.tree is not None or request.certutil is not None:  # which have folders of their own for some
         for entry in entries:
             with suppress(UnsafeNameError):  # the plan will say so
-                wanted.append(request.directory_of(entry) or "")
+                wanted[request.directory_of(entry) or ""] = None
     places: list[Location | NameTarget] = [*request.targets]
     if request.folder is None:
         places = [*request.locations, *places]
@@ -191,10 +192,10 @@ def places_to_look_at(request: Request, entries: Iterable[Entry] = ()) -> tuple[
         if path is None:
             continue  # the plan will say so
         if place.kind is not Kind.FILE:
-            wanted.append(path)
+            wanted[path] = None
         if place.kind is not Kind.DIRECTORY:
-            wanted.append(request.split(path)[0])
-    return tuple(filter(None, dict.fromkeys(wanted)))
+            wanted[request.split(path)[0]] = None
+    return tuple(filter(None, wanted))
 
 
 def parse_generation(text: str) -> int:
