@@ -176,3 +176,14 @@ def test_where_no_log_is_played_nothing_is_rehearsed(tmp_path: Path) -> None:
     assert "rehearsed   not looked at  logs played on 0 of 1 database, in memory" in result.stdout
     assert "SRUDB.dat: it was shut down, and no log leads on from there" in result.stdout
     assert result.exit_code == 0
+
+
+@pytest.mark.samples
+def test_a_copy_that_is_left_out_is_named_and_decides_nothing(real: Path, tmp_path: Path) -> None:
+    shutil.copytree(real, tmp_path / "in")
+    shutil.copy(real / "SRUDB.dat", tmp_path / "in" / "copy.dat")
+    text = done("check", "--content", "--replay", tmp_path / "in").stdout
+    assert "rehearsed   passed         logs played on 1 of 1 database, in memory" in text
+    assert text.splitlines()[-1] == "RESTORABLE"
+    for verb in (("replay",), ("recover", "--out", tmp_path / "out")):
+        assert "left out: copy.dat: a copy of SRUDB.dat, of the same time" in done(*verb, tmp_path / "in").stdout

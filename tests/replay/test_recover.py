@@ -161,9 +161,37 @@ def test_a_set_whose_logs_change_nothing_more_comes_back_as_it_is(real: Any, tmp
     assert DatabaseHeader.parse(one.path.read_bytes()[:4096]).is_clean
 
 
-def test_two_files_of_one_database_are_not_told_apart_by_logs(tmp_path: Path) -> None:
-    folder = advancing(tmp_path / "in")
-    shutil.copy(folder / "SRUDB.dat", folder / "copy.dat")
+def with_copy(folder: Path, name: str = "old/SRUDB.dat") -> Path:
+    """A set beside a copy of its database, which the verdict leaves out."""
+    advancing(folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    shutil.copy(folder / "SRUDB.dat", folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["old/SRUDB.dat", "copy.dat"])
+def test_a_copy_that_the_verdict_leaves_out_decides_nothing(
+    name: str, recovered: RecoveredFile, tmp_path: Path
+) -> None:
+    (one,) = run(with_copy(tmp_path / "in", name), tmp_path / "out")
+    assert one.path.read_bytes() == recovered.path.read_bytes()
+
+
+def test_a_damaged_copy_gives_way_to_a_whole_one(recovered: RecoveredFile, tmp_path: Path) -> None:
+    folder = with_copy(tmp_path / "in")
+    change_page(folder, 1, 2, 3)
+    (one,) = run(folder, tmp_path / "out", only=["SRUDB.dat"])
+    assert one.path.read_bytes() == recovered.path.read_bytes()
+
+
+def test_a_copy_that_is_left_out_is_not_recovered_when_it_is_named(tmp_path: Path) -> None:
+    text = refused(with_copy(tmp_path / "in"), tmp_path / "out", only=["SRUDB.dat", "old/SRUDB.dat"])
+    assert "old/SRUDB.dat is left out: a copy of SRUDB.dat, of the same time" in text
+
+
+def test_two_files_of_one_database_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
+    folder = with_copy(tmp_path / "in", "copy.dat")
+    (folder / "SRUDB.dat").rename(folder / "other.dat")
     assert "is the same database" in refused(folder, tmp_path / "out")
 
 

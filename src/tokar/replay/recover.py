@@ -108,7 +108,7 @@ def recover(
     """
     _demand_place(out, [*files.server_folders, *_paths_in(files)], files.folders)
     with Replay(with_chains(files.facts, files.open), files.open) as replay:
-        chosen = _chosen(replay.run(), only)
+        chosen = _chosen(replay, only)
         for one in chosen:
             _demand_recovered(one)
         targets = _names_of(chosen, out)
@@ -184,13 +184,23 @@ def _make_folder(out: Path) -> bool:
     return True
 
 
-def _chosen(found: list[OpenReplay], only: Sequence[str]) -> list[OpenReplay]:
+def _chosen(replay: Replay, only: Sequence[str]) -> list[OpenReplay]:
+    found = replay.run()
     if only:
         keys = {names.collision_key(one) for one in only}
-        found = [one for one in found if keys & {names.collision_key(one.target.facts.name), _leaf_key(one)}]
+        found = [one for one in found if keys & _keys_of(one)]
+        keys.difference_update(*map(_keys_of, found))
+        for one, why in replay.left_out:
+            if names.collision_key(one.name) in keys:
+                hint = "recover it in a folder of its own, with the logs that are for it"
+                raise SetError(f"{names.printable(one.name)} is left out: {why}", hint=hint)
     if not found:
         raise SetError("there is no such database here" if only else "there is no database here")
     return found
+
+
+def _keys_of(one: OpenReplay) -> set[str]:
+    return {names.collision_key(one.target.facts.name), _leaf_key(one)}
 
 
 def _leaf_key(one: OpenReplay) -> str:

@@ -23,6 +23,7 @@ from tokar.replay.player import Played, Player
 from tokar.replay.redo import Bounds, Clash, PageRedo
 from tokar.replay.stream import RecordsError, RecordStream, number_of, position_of
 from tokar.replay.undo import undo_open
+from tokar.sets.beside import copies_left_out, without_copies
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
 from tokar.sets.links import LinkFault, altered, link
@@ -58,6 +59,11 @@ class Target:
         """Its header."""
         assert self.facts.header is not None
         return self.facts.header
+
+    def is_copied_in(self, other: DatabaseFacts) -> bool:
+        """Return whether another file is the same database."""
+        own, its = self.facts.header, other.header
+        return own is not None and its is not None and own.signature == its.signature
 
     @property
     def bounds(self) -> Bounds:
@@ -206,6 +212,7 @@ class Replayed:
     clash_count: int = 0
     forward: bool = False  # Whether the database was shut down, and logs lead on
     beyond: list[str] = field(default_factory=list)  # Later logs that were not played: they do not go on from the last
+    left_out: list[str] = field(default_factory=list)  # Other copies of it here, each with the reason
 
     @property
     def changes(self) -> int:
@@ -231,6 +238,7 @@ class Replayed:
 
 def report_lines(report: Replayed) -> Iterator[str]:
     """Yield what playing came to, in sentences, for a database that it was played on to the end."""
+    yield from (f"left out: {one}" for one in report.left_out)
     if report.beyond:
         last = "the last log that was" if report.logs else "its shutdown"
         yield f"not played, because they do not go on from {last}: {some(report.beyond)}"
@@ -280,6 +288,8 @@ class OpenReplay:
 class Replay:
     """Plays the logs of a set on its databases, in memory. A context manager: pages are at hand until its end.
 
+    Copies of a database that the verdict leaves out are left out here.
+
     Args:
         facts: What the files of the set say.
         open_file: Opens one of them.
@@ -288,7 +298,9 @@ class Replay:
     def __init__(self, facts: SetFacts, open_file: OpenFile) -> None:
         self._open_file = open_file
         self._stack = ExitStack()
-        self.targets = targets_of(facts)
+        apart = copies_left_out(facts)
+        self.left_out = [(one, apart[id(one)]) for one in facts.databases if id(one) in apart]  # Each with the reason
+        self.targets = targets_of(without_copies(facts))
         self.databases: list[OpenReplay] = []
 
     def __enter__(self) -> Self:
@@ -306,6 +318,7 @@ class Replay:
         for target in self.targets:
             why_not = target.why_not or target.unplayed
             report = Replayed(target.facts.name, why_not, forward=target.is_forward, beyond=target.beyond)
+            report.left_out = [f"{one.name}: {why}" for one, why in self.left_out if target.is_copied_in(one)]
             if not why_not and not target.logs:
                 report.why_not = "" if target.header.is_clean else "there is no log to play"
                 report.untouched = target.header.page_count(target.facts.size)
