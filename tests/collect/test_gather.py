@@ -280,6 +280,26 @@ def test_what_the_logs_name_is_a_database_whatever_is_left_of_it(
     look_again(found.rest)
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (log(6), "a log"),
+        (checkpoint(), "a checkpoint"),
+        (flush_map(), "a flush map"),
+        (temporary_database(), "a temporary database"),
+    ],
+)
+def test_another_file_of_the_engine_in_the_place_of_the_database_that_logs_name_is_taken_once(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    files = {**logs(5, 7, attached=((r"C:\a\Store.bin", DATABASE_SIGNATURE),)), "STORE.BIN": content}
+    found = gather(tmp_path, files)
+    assert [one.token for one in found.candidates if one.name == "STORE.BIN"] == [0x44]
+    assert found.warnings == (
+        f"STORE.BIN: taken as a damaged database: the log edb00005.log names it, and there is {what} in it",
+    )
+
+
 @pytest.mark.parametrize("content", LOST.values(), ids=LOST)
 @pytest.mark.parametrize("take_all", [False, True])
 def test_what_the_logs_of_a_folder_name_there_is_a_database_although_another_folder_has_one_of_that_name(

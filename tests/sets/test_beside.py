@@ -17,6 +17,7 @@ from recovery_sets import (
     OTHER_STREAM,
     STREAM,
     archive,
+    checkpoint,
     database,
     dirty,
     flip,
@@ -26,7 +27,8 @@ from recovery_sets import (
     write,
 )
 
-from tokar.ese.database import DatabaseHeader
+from tokar.ese.database import DatabaseHeader, DatabaseState
+from tokar.ese.flushmap import FlushMap
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.sets.backup_set import find_sets
@@ -522,10 +524,44 @@ def test_what_was_shut_down_can_be_restored_without_logs_where_a_service_renames
     done("restore", "--only", DATABASE, "--into", tmp_path / "out", tmp_path / "a.tokar")
 
 
-def test_a_log_in_the_place_of_the_database_that_logs_name_is_called_that(tmp_path: Path) -> None:
-    found = logs(5, 7)
-    verdict = verdict_on(tmp_path, {DATABASE: found["edb00006.log"], **found})
-    assert [one.message for one in verdict.blocking] == ["main.edb cannot be read: a log by its header"]
+PLACES = [
+    (logs(6, 6)["edb00006.log"], "a log"),
+    (checkpoint(5), "a checkpoint"),
+    (FlushMap().build(), "a flush map"),
+    (stm(), "a streaming file"),
+    (
+        DatabaseHeader(raw_page_size=4096, revision=20, raw_state=DatabaseState.JUST_CREATED).build() * 2 + bytes(8192),
+        "a temporary database",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "what"), PLACES)
+def test_another_file_in_the_place_of_the_database_that_logs_name_is_called_that(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    verdict = verdict_on(tmp_path, {DATABASE: content, **logs(5, 7)})
+    assert [one.message for one in verdict.blocking] == [f"main.edb cannot be read: {what} by its header"]
+
+
+@pytest.mark.parametrize(("content", "what"), [*PLACES, (b"x" * 9000, ""), (b"", "")])
+def test_a_database_that_is_here_and_cannot_be_read_is_not_called_absent(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    attached = ((rf"C:\db\{DATABASE}", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER))
+    files = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7, attached=attached)}
+    verdict = verdict_on(tmp_path / "a", {**files, "pub.edb": content})
+    assert [one.kind for one in verdict.blocking] == [FaultKind.DATABASE_UNREADABLE]
+    assert f"pub.edb cannot be read: {what}" in verdict.blocking[0].message
+    assert [one.kind for one in verdict_on(tmp_path / "b", files).blocking] == [FaultKind.DATABASE_NOT_HERE]
+
+
+@pytest.mark.parametrize(("content", "what"), PLACES[1:])
+def test_a_file_that_the_engine_makes_anew_is_no_fault_where_logs_do_not_call_a_database_so(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    files = {"other.edb": content, DATABASE: bytes(dirty(5, 7)), **logs(5, 7)}
+    assert (what, FaultKind.DATABASE_UNREADABLE) not in {(what, one.kind) for one in verdict_on(tmp_path, files).faults}
 
 
 @pytest.mark.parametrize("name", ["other.edb", "edb00006.log.bak"])

@@ -292,6 +292,10 @@ row("after", "under another name, and nothing is attached at the end", rename(DB
 row("dirty", "its last log is the current one", both(drop(CUR), rename(log(0x51), CUR)), YES)
 row("crashed", "the database is a log", lambda files: files.update({DB: files[log(4)]}), NOT, Kind.DATABASE_UNREADABLE,
     -1018, DB)
+row("crashed", "the database is a checkpoint", lambda files: files.update({DB: files["SRU.chk"]}), NOT,
+    Kind.DATABASE_UNREADABLE, -1018, DB)
+row("crashed", "the database is a flush map", lambda files: files.update({DB: files["SRUDB.jfm"]}), NOT,
+    Kind.DATABASE_UNREADABLE, -1018, DB)
 row("clean", "half a database", cut(DB, 60 * 4096), NOT, Kind.DATABASE_CUT, -1206)
 row("clean", "a page in use is zeros", zero_page(DB, 40), NOT, Kind.DATABASE_BLANK, -1019)
 row("clean", "a page of another server", bring_page(of("after"), DB, DB, 41), NOT, Kind.PAGES_OFF_CHAIN, -567)

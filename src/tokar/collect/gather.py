@@ -363,19 +363,22 @@ class Gatherer:
             else one
             for one in self._candidates
         )
-        taken = set()
+        taken, found = set(), dict[str, Candidate]()  # by path: one that looked like a log is taken as that no more
         for folder, prefix, decided in self._folders:
             for path, name in [(path, name) for path, name in walk(folder, prefix) if _first_in(wanted, path, name)]:
                 status = status_of(path)
                 if not stat.S_ISREG(status.st_mode) or is_key(name):
                     continue
                 one = Candidate(path, name, tokens.UNKNOWN, "database", FileState.of(status))
-                self._candidates.append(self._as_expected(one, wanted))
+                found[path] = self._as_expected(one, wanted)
                 taken.add(name)
                 if name not in decided:
                     self._rest_count -= 1
                     self._rest_size -= status.st_size
                     decided.add(name)
+        self._candidates = Candidates(one for one in self._candidates if one.path not in found)
+        for one in found.values():
+            self._candidates.append(one)
         self._left_out = [one for one in self._left_out if one.name not in taken]
 
     def _as_expected(self, one: Candidate, wanted: dict[str, str]) -> Candidate:
@@ -443,5 +446,7 @@ _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
 
 
 def _lacks(identity: Identity, size: int) -> str:
-    """Return what there is in a file in place of a header."""
+    """Return what there is in a file in place of the header of a database."""
+    if identity.header is not None:
+        return f"a {identity.kind.words}"
     return (identity.lacks or f"no header ({size} bytes are too few)") if size else "nothing"

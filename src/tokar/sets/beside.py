@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tokar.ese.filenames import parse_file_name
+from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.ese.identify import FileKind
 from tokar.ese.values import Signature
 from tokar.names import collision_key, leaf_of, printable
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
@@ -114,18 +115,26 @@ def together_faults(facts: SetFacts) -> Iterator[Fault]:
             stems = {database.stem for database in facts.databases}
             if one.stem not in stems and not facts.has_unreadable_database:
                 yield Rules.STREAMING_ALONE.fault(one.name, files=(one.name,))
-    yield from _in_place_of_databases(facts)
+    for file, kind in in_place_of_databases(facts):
+        yield Rules.DATABASE_UNREADABLE.fault(file.name, f"a {kind.words} by its header", files=(file.name,))
     yield from [*_instances(facts)] or _of_one_name(facts.databases)
 
 
-def _in_place_of_databases(facts: SetFacts) -> Iterator[Fault]:
-    """Yield the logs that have the name of a database which logs name, and of which nothing is here."""
-    odd = [log for log in facts.logs if log.signature is not None and not log.base]
-    here = {one.leaf.lower() for one in facts.databases}
-    named = {leaf_of(one.path).lower() for log in facts.logs for one in log.attached} - here if odd else ()
-    for log in odd:
-        if log.leaf.lower() in named:
-            yield Rules.DATABASE_UNREADABLE.fault(log.name, "a log by its header", files=(log.name,))
+def in_place_of_databases(facts: SetFacts) -> Iterator[tuple[FileFacts, FileKind]]:
+    """Yield the files that have the name of a database which logs name, of which nothing is here, and what they are."""
+    odd: list[tuple[FileFacts, FileKind]] = [(one, FileKind.CHECKPOINT) for one in facts.checkpoints if not one.damaged]
+    odd += [(log, FileKind.LOG) for log in facts.logs if log.signature is not None and not log.base]
+    odd += [(one, FileKind.FLUSH_MAP) for one in facts.flush_maps if not one.damaged]
+    odd += [(one, FileKind.STREAMING_FILE) for one in facts.streaming if one.header and not _is_stm(one)]
+    odd += [(one, FileKind.TEMPORARY_DATABASE) for one in facts.databases if one.temporary]
+    if odd:
+        here = {one.leaf.lower() for one in facts.databases if not one.temporary}
+        named = {leaf_of(one.path).lower() for log in facts.logs for one in log.attached} - here
+        yield from ((one, kind) for one, kind in odd if one.leaf.lower() in named)
+
+
+def _is_stm(file: FileFacts) -> bool:
+    return parse_file_name(file.leaf).role is NameRole.STREAMING_FILE
 
 
 def _of_one_name(databases: Iterable[DatabaseFacts]) -> Iterator[Fault]:

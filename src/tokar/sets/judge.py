@@ -12,11 +12,12 @@ from tokar.as_json import fields_json
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
-from tokar.names import SET_ASIDE, printable
+from tokar.names import SET_ASIDE, leaf_of, printable
 from tokar.sets.beside import (
     copies_left_out,
     copy_faults,
     current_faults,
+    in_place_of_databases,
     is_name_of_another,
     name_in_logs,
     no_copies,
@@ -371,12 +372,15 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
                 _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
                 severity = Severity.LOSS if stops else worst
                 gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
+    no_good = {one.leaf.lower() for one in facts.databases if one.header is None and one.damaged and one.recognised}
+    no_good |= {one.leaf.lower() for one, _ in in_place_of_databases(facts)} if gone else set()
     for signature, (path, severity, users) in gone.items():
         named = dict.fromkeys(users)
         if signature in facts.elsewhere:
             yield Rules.DATABASE_ELSEWHERE.fault(path, facts.elsewhere[signature], files=(path,), databases=named)
             continue
-        yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
+        if leaf_of(path).lower() not in no_good:  # that it is here and cannot be read is said of it
+            yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
 
 
 def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool]]:

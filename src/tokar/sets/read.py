@@ -346,7 +346,10 @@ def database_facts(file: SetFile, seen: Inspection) -> DatabaseFacts:
     identity = seen.identity
     header, copies = identity.header, identity.copies
     if not isinstance(header, DatabaseHeader) or copies is None:
-        return DatabaseFacts(**_base(file), damaged=identity.damaged, note=identity.note)
+        other = identity.kind not in {*_DATABASES, FileKind.UNKNOWN, FileKind.RESERVE}
+        return DatabaseFacts(
+            **_base(file), damaged=identity.damaged, note=identity.by_header if other else identity.note
+        )
     return DatabaseFacts(
         **_base(file),
         note=identity.note,
