@@ -187,3 +187,32 @@ def test_a_copy_that_is_left_out_is_named_and_decides_nothing(real: Path, tmp_pa
     assert text.splitlines()[-1] == "RESTORABLE"
     for verb in (("replay",), ("recover", "--out", tmp_path / "out")):
         assert "left out: copy.dat: a copy of SRUDB.dat, of the same time" in done(*verb, tmp_path / "in").stdout
+
+
+@pytest.fixture(scope="module")
+def apart(real: Path) -> list[Path]:
+    """The database in one archive, its logs in two others, the one in the middle last."""
+    files = {path.name: path.read_bytes() for path in real.iterdir()}
+    middle = {name: files.pop(name) for name in ("SRU00003.log", "SRU00004.log")}
+    parts = {"db": {"SRUDB.dat": files.pop("SRUDB.dat")}, "logs": files, "middle": middle}
+    found = []
+    for name, its in parts.items():
+        found.append(real.parent / f"{name}.tokar")
+        tokar("create", "-q", found[-1], write(real.parent / name, its))
+    return found
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize("more", [(), ("--content",)])
+def test_check_replay_takes_the_logs_of_all_archives(more: tuple[str, ...], apart: list[Path]) -> None:
+    text = done("check", "--replay", *more, *apart).stdout
+    assert "rehearsed   passed         logs played on 1 of 1 database, in memory" in text
+    assert "SRUDB.dat: 1,118 changes on 61 pages applied without contradiction, 0 present" in text
+    assert text.count("there is no database here to play logs on") == 2
+
+
+@pytest.mark.samples
+def test_a_log_that_no_archive_has_is_not_played_past(apart: list[Path]) -> None:
+    result = tokar("check", "--replay", "--content", *apart[:2])
+    assert result.exit_code == 9
+    assert "351 changes on 35 pages" in result.stdout

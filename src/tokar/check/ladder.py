@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState, joined
 from tokar.collect.found import Candidate
-from tokar.collect.on_disk import Given, demand_signable, followed_together, set_on_disk
+from tokar.collect.on_disk import Given, demand_signable, files_of, followed_together, set_on_disk, sets_of
 from tokar.errors import (
     ArchiveError,
     FormatError,
@@ -98,19 +99,15 @@ def check(
     opened = [_Check(str(path), request, progress) for path in archives_of(given.sets)]
     opened += [_Check(some(files), request, progress, files) for files in given.files]
     for one in opened:
-        try:
-            one.look()
-            one.judge()
-        except (StorageError, InputError) as error:
-            if len(opened) == 1 or isinstance(error, OverwritesInputError):
-                raise
-            one.stop(error)
+        one.attempt(one.look, one.judge, alone=len(opened) == 1)
     looked = [(one, one.backup_set) for one in opened if one.backup_set is not None]
     lying = {found.root: one.files for one, found in looked if one.files}
     sets = followed_together([found for _, found in looked], lying, request.keyring)
     for (one, _), its in zip(looked, sets, strict=True):
         one.backup_set = its
     chain = build_chain(sets)
+    for one in opened:
+        one.attempt(partial(one.replay, chain, lying), alone=len(opened) == 1)
     chained = _chained(chain, complete=request.complete)
     archives = tuple(one.result(chain, chained) for one in opened)
     return CheckReport(archives=archives, chain=chain, complete=request.complete)
@@ -145,6 +142,22 @@ class _Check:
         self._progress = progress
         self._verdict: SetVerdict | None = None
         self._rungs: dict[Rung, RungResult] = {}
+        self._rehearsals: list[RungResult] | None = None  # None where it does not come to that
+
+    def attempt(self, *steps: Callable[[], None], alone: bool) -> None:
+        """Take steps; what cannot be read is an error where nothing else was given, and else noted.
+
+        Raises:
+            StorageError: It cannot be read.
+            InputError: What was asked for makes no sense.
+        """
+        try:
+            for step in steps:
+                step()
+        except (StorageError, InputError) as error:
+            if alone or isinstance(error, OverwritesInputError):
+                raise
+            self.stop(error)
 
     def look(self) -> None:
         """Look at everything that this archive alone can show."""
@@ -183,11 +196,10 @@ class _Check:
         self._rungs[Rung.READABLE] = RungResult(rung=Rung.READABLE, summary=summary)
         for rung in (Rung.SEALED, Rung.INTACT, Rung.PLACEABLE, Rung.REHEARSED):
             self._skip(rung, "no archive")
+        self._rehearsals = []
         with SetFiles() as files:
             files.take_files(self.backup_set.facts, self.files)
             self._follow(self.backup_set, files.open)
-            if self._request.replay:
-                self._rungs[Rung.REHEARSED] = _replayed(self.backup_set.facts, files.open)
 
     def stop(self, error: ArchiveError) -> None:
         """Note how far an archive that cannot be opened comes."""
@@ -274,13 +286,34 @@ class _Check:
 
     def _rehearsed(self, archive: Archive, facts: SetFacts) -> None:
         request = self._request
-        found = [_restored(archive, request.rehearse, facts)] if request.rehearse is not None else []
-        if request.replay and self.backup_set is not None:
-            found.append(_replayed(self.backup_set.facts, open_in(archive)))
-        if found:
-            self._rungs[Rung.REHEARSED] = found[0] if len(found) == 1 else joined(found)
+        self._rehearsals = [_restored(archive, request.rehearse, facts)] if request.rehearse is not None else []
+        if self._rehearsals:
+            self._rungs[Rung.REHEARSED] = self._rehearsals[0]
         else:
             self._skip(Rung.REHEARSED, "not asked for (--rehearse DIR, --replay)")
+
+    def replay(self, chain: Chain, lying: Mapping[bytes, Sequence[Candidate]]) -> None:
+        """Play the logs that all sets have for its databases.
+
+        Args:
+            chain: The sets.
+            lying: Where the files of those are that lie in no archive, by root.
+        """
+        own = self.backup_set
+        if not self._request.replay or self._rehearsals is None or own is None:
+            return
+        start = next((one for one in chain.starts if chain.sets[one.number].root == own.root), None)
+        facts, sets = (start.facts, sets_of(chain, start)) if start is not None else (own.facts, [own])
+        try:
+            with files_of(sets, lying, self._request.keyring) as files:
+                found = _replayed(facts, files.open)
+        except LockedError as error:  # another one, with its logs
+            found = RungResult(rung=Rung.REHEARSED, unproven=(error.message,))
+        except FormatError as error:
+            self._fail(Rung.INTACT, error)
+            self._error = error
+            return
+        self._rungs[Rung.REHEARSED] = joined([*self._rehearsals, found]) if self._rehearsals else found
 
     def result(self, chain: Chain, chained: _Chained) -> ArchiveCheck:
         """Return the verdict, with what the archives show together."""

@@ -30,6 +30,7 @@ from tokar.sets.chain import Chain, build_chain
 from tokar.sets.facts import SetFacts
 from tokar.sets.outcome import LastLine, Word, of_unreadable, worst
 from tokar.sets.read import SetFile, SetReader
+from tokar.sets.start import ChainStart
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import some
@@ -309,12 +310,17 @@ def followed_together(sets: Sequence[BackupSet], files: _Files, keyring: Keyring
         return [*sets]
     chain, found = build_chain(sets), {}
     for start in chain.starts:
-        own, used = chain.sets[start.number], {*map(id, start.facts.logs)}
-        together = [one for one in chain.sets if one is own or any(id(log) in used for log in one.facts.logs)]
+        own, together = chain.sets[start.number], sets_of(chain, start)
         if len(together) > 1 and all(map(_was_read, together)):
             databases = _followed(start.facts, together, files, keyring).databases
             found[own.id, own.root] = replace(own, facts=replace(own.facts, databases=databases))
     return [found.get((one.id, one.root), one) for one in sets]
+
+
+def sets_of(chain: Chain, start: ChainStart) -> list[BackupSet]:
+    """Return the set with the databases of a start, and those whose logs are played onto them."""
+    own, used = chain.sets[start.number], {*map(id, start.facts.logs)}
+    return [one for one in chain.sets if one is own or any(id(log) in used for log in one.facts.logs)]
 
 
 def _was_read(found: BackupSet) -> bool:
@@ -325,10 +331,22 @@ def _was_read(found: BackupSet) -> bool:
 def _followed(facts: SetFacts, sets: Sequence[BackupSet], files: _Files, keyring: Keyring | None) -> SetFacts:
     from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
-    with SetFiles() as opened:
-        for one in sets:
-            if one.root in files:
-                opened.take_files(one.facts, files[one.root])
-            else:
-                opened.take_again(one, keyring)
+    with files_of(sets, files, keyring) as opened:
         return with_chains(facts, opened.open)
+
+
+def files_of(sets: Sequence[BackupSet], files: _Files, keyring: Keyring | None = None) -> SetFiles:
+    """Return the files of sets that were looked at before, each opened when it is asked for.
+
+    Args:
+        sets: The sets.
+        files: Where the files of those lie that are in no archive, by root.
+        keyring: What opens encrypted content.
+    """
+    opened = SetFiles()
+    for one in sets:
+        if one.root in files:
+            opened.take_files(one.facts, files[one.root])
+        else:
+            opened.take_again(one, keyring)
+    return opened
