@@ -216,3 +216,10 @@ def test_a_log_that_no_archive_has_is_not_played_past(apart: list[Path]) -> None
     result = tokar("check", "--replay", "--content", *apart[:2])
     assert result.exit_code == 9
     assert "351 changes on 35 pages" in result.stdout
+
+
+@pytest.mark.samples
+def test_an_archive_that_is_given_twice_counts_once(archive: Path, tmp_path: Path) -> None:
+    again = shutil.copy(archive, tmp_path / "again.tokar")
+    assert "1,118 changes on 61 pages" in done("recover", archive, again, "--out", tmp_path / "out").stdout
+    assert "1,118 changes on 61 pages" in done("replay", archive, again).stdout

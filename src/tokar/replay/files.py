@@ -65,6 +65,8 @@ class SetFiles:
         if signers is not None:
             signers.demand(archive)
         archive.demand_key()
+        if any((one.id, one.root) == (archive.id, archive.root) for one in self.archives):
+            return  # one that is given twice counts once
         self.archives.append(archive)
         self._take(facts_of_archive(archive, examine=True), open_in(archive))
 
