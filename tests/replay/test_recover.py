@@ -12,7 +12,7 @@ import pytest
 from replay_sets import after, before, belkasoft, catroot, pages_of, rathbun, unequal
 
 from tokar.collect.on_disk import open_set
-from tokar.errors import ArchiveError, ExistingFileError, RestoreError, SetError
+from tokar.errors import ArchiveError, CollisionError, ExistingFileError, RestoreError, SetError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.page import seal_segment
 from tokar.ese.pages import PageChecker
@@ -359,3 +359,12 @@ def test_a_flipped_bit_is_put_right_on_the_way(recovered: RecoveredFile, tmp_pat
     change_page(folder, 200)
     (one,) = run(folder, tmp_path / "out")
     assert one.path.read_bytes() == recovered.path.read_bytes()
+
+
+def test_of_two_databases_of_one_name_the_hint_gives_names_that_work(tmp_path: Path) -> None:
+    for folder, real in (("a", rathbun()), ("b", after())):
+        lay_named(tmp_path / "in" / folder, real.database, ())
+    with pytest.raises(CollisionError) as caught:
+        run(tmp_path / "in", tmp_path / "out")
+    assert caught.value.hint == "name one with --only: a/SRUDB.dat, b/SRUDB.dat"
+    assert len(run(tmp_path / "in", tmp_path / "out", only=["b/SRUDB.dat"])) == 1

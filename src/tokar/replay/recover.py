@@ -228,7 +228,9 @@ def _names_of(chosen: Sequence[OpenReplay], out: Path) -> list[Path]:
         if fault := names.leaf_fault(leaf):
             raise RestoreError(f"{names.printable(leaf)} cannot be a file name: {fault}")
         if _leaf_key(one) in seen:
-            raise CollisionError(f"two databases are called {leaf}", hint="name one with --only")
+            alike = {two.target.facts.name for two in chosen if _leaf_key(two) == _leaf_key(one)}
+            way = f"name one with --only: {some(sorted(alike))}" if len(alike) > 1 else "recover one of the sets alone"
+            raise CollisionError(f"two databases are called {names.printable(leaf)}", hint=way)
         seen.add(_leaf_key(one))
     return [out / one.target.facts.leaf for one in chosen]
 
