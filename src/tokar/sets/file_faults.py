@@ -39,8 +39,7 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
         cut = Rules.DATABASE_CUT.fault(name, facts.size, page_size, hard=facts.is_backup_copy)
         yield replace(cut, consequences=(facts.trailer_fault,) if facts.trailer_fault else ())
     elif facts.trailer_fault:
-        rule = _TRAILERS.get(facts.trailer_code or 0, Rules.TRAILER_DAMAGED)
-        yield replace(rule.fault(name, facts.trailer_fault), code=facts.trailer_code)
+        yield _trailer_fault(facts)
     if facts.header.repair_count:
         times = count_text(facts.header.repair_count, "time")
         yield Rules.DATABASE_REPAIRED.fault(name, times, facts.header.repair_time.iso() or "an unknown day")
@@ -79,7 +78,7 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
         yield Rules.DATABASE_BLANK.fault(name, report.blank_pages)
     # The logs may say how a database grew that needs them, and what goes into its blank pages.
     grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
-    if reaches > last:
+    if reaches > last and not _lost_its_end(facts):
         yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
     if facts.header is not None and _is_ahead(facts.header, report, hard=facts.is_backup_copy):
         yield Rules.PAGES_AHEAD.fault(name, report.highest_dbtime, facts.header.dbtime)
@@ -105,6 +104,20 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
     if flipped:
         places = _places([one for one in report.faults if one.kind is PageFaultKind.CORRECTABLE])
         yield Rules.PAGES_CORRECTABLE.fault(name, flipped, noun(flipped, "page"), places)
+
+
+def _trailer_fault(facts: DatabaseFacts) -> Fault:
+    if facts.pages is not None and _lost_its_end(facts):
+        cut = Rules.PAGES_MISSING.fault(facts.name, facts.pages.pages, facts.pages.reaches)
+        return replace(cut, code=facts.trailer_code, consequences=(facts.trailer_fault,))
+    rule = _TRAILERS.get(facts.trailer_code or 0, Rules.TRAILER_DAMAGED)
+    return replace(rule.fault(facts.name, facts.trailer_fault), code=facts.trailer_code)
+
+
+def _lost_its_end(facts: DatabaseFacts) -> bool:
+    """Whether a copy has neither its trailer nor the pages before that: then it is cut, whatever came while it grew."""
+    pages, is_gone = facts.pages, facts.trailer_code in {-534, -535}
+    return is_gone and pages is not None and not pages.not_verified and pages.reaches > pages.pages
 
 
 def _is_ahead(header: DatabaseHeader, report: PageReport, *, hard: bool) -> bool:
