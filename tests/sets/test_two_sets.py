@@ -175,6 +175,32 @@ def test_logs_of_an_unknown_format_alone_are_not_proven_and_no_restore_begins_wi
     assert tokar("restore", "--json", "--into", tmp_path / "out", first, second).exit_code == 6
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_loss_behind_what_nobody_can_judge_is_told_by_every_verb(apart: bool, tmp_path: Path) -> None:
+    own, later = {DATABASE: bytes(dirty(5, 7, committed=8))}, part(5, 7)
+    header(name(5), (32, u32(9)))(later)
+    sets = [made(tmp_path, "full", own if apart else {**own, **later})]
+    sets += [made(tmp_path, "logs", later)] if apart else []
+    assert [*unlike_together(sets)] == []
+    line = tokar("restore", "--dry-run", "--into", tmp_path / "out", *sets).stdout.splitlines()[-1]
+    assert line.startswith(f"{Word.NOT_PROVEN}: {name(5)}: ")
+    assert "at best with a loss: main.edb: log 0x8 with committed transactions is missing" in line
+
+
+def test_an_older_log_under_a_later_name_is_in_no_ones_way(tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", {DATABASE: SNAPSHOT[DATABASE]})]
+    sets.append(made(tmp_path, "logs", {**part(2, 2), name(12): ALL[name(3)], **part(5, 6), "edb.log": ALL[name(7)]}))
+    assert [*unlike_together(sets)] == []
+    assert tokar("check", "--json", "--content", *sets).json()["outcome"]["word"] == YES
+
+
+def test_an_older_log_under_the_name_of_a_missing_one_is_what_is_wrong(tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", {DATABASE: SNAPSHOT[DATABASE]})]
+    sets.append(made(tmp_path, "logs", {**part(5, 5), name(6): ALL[name(3)], "edb.log": ALL[name(7)]}))
+    assert [*unlike_together(sets)] == []
+    assert tokar("check", "--json", *sets).json()["outcome"]["word"] == NOT
+
+
 def test_check_and_chain_name_the_same_root_cause_of_a_log_and_the_current_one_that_changed_places(
     tmp_path: Path,
 ) -> None:

@@ -32,6 +32,12 @@ class Said:
     causes: list[tuple[str, int | None]] = field(default_factory=list)  # kinds and codes, the root cause first
     remarks: list[tuple[str, int | None]] = field(default_factory=list)
     has_databases: bool = True
+    loses: bool = False  # whether a loss is in the way
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a restore must be refused: a loss is in the way also where something else is not proven."""
+        return self.word in {NOT, LOSS} or (self.word == OPEN and self.loses)
 
 
 def checked(path: Path, *options: str) -> Said:
@@ -44,7 +50,8 @@ def checked(path: Path, *options: str) -> Said:
     apart = {each["name"] for each in one["verdict"]["left_out"]}
     outcome = one["outcome"]
     has_databases = bool(one["verdict"]["databases"])
-    return Said(outcome["word"], outcome["why"] or "", result.exit_code, apart, causes, remarks, has_databases)
+    loses = any(each["is_loss"] for rung in one["rungs"] for each in rung["findings"])
+    return Said(outcome["word"], outcome["why"] or "", result.exit_code, apart, causes, remarks, has_databases, loses)
 
 
 def planned(path: Path, *options: str) -> Said:
@@ -60,7 +67,7 @@ def contradictions(path: Path, full: Said) -> Iterator[str]:
     quick, plan = checked(path), planned(path)
     if (quick.word, quick.exit_code) != (full.word, full.exit_code):
         yield f"check says {quick.word}: {quick.why}, and ends with {quick.exit_code}"
-    if (plan.word, plan.exit_code) != (full.word, 6 if full.word in {NOT, LOSS} else 0):
+    if (plan.word, plan.exit_code) != (full.word, 6 if full.is_refused else 0):
         yield f"restore says {plan.word}: {plan.why}, and ends with {plan.exit_code}"
     if full.word in {YES, LOSS} and not plan.left_out == quick.left_out == full.left_out:
         yield f"left out are {sorted(quick.left_out)} by check, {sorted(plan.left_out)} by restore"
@@ -70,7 +77,7 @@ def contradictions(path: Path, full: Said) -> Iterator[str]:
         if (outcome["word"], chain.exit_code) != (full.word, full.exit_code):
             yield f"chain {options} says {outcome['word']}: {outcome['why']}, and ends with {chain.exit_code}"
     if full.has_databases:  # logs alone are no chain to restore from
-        refused = full.word in {NOT, LOSS}
+        refused = full.is_refused
         result = tokar("restore", "--dry-run", "--json", "--into", path.parent / "out", "--chain", path.parent)
         word = None if result.exit_code else result.json()["outcome"]["word"]
         if (word, bool(result.exit_code)) != (None if refused else full.word, refused):
@@ -85,7 +92,7 @@ def less(quick: str, full: str) -> bool:
 
 def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
     """Yield in what verbs contradict each other on several archives, or a verb says more than with --content."""
-    words, ends, any_database = {}, {}, False
+    words, ends, any_database, loses = {}, {}, False, set()
     for verb, key in (("check", "archives"), ("chain", "sets")):
         for content in (False, True):
             result = tokar(verb, "--json", *["--content"] * content, *sets)
@@ -93,6 +100,10 @@ def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
             words[verb, content] = {one["path"]: one["outcome"] for one in found[key]}
             any_database |= verb == "check" and any(one["verdict"]["databases"] for one in found[key])
             ends[verb, content] = found["outcome"], result.exit_code
+            if not content:
+                loses = {
+                    one["path"] for one in found[key] for each in one.get("faults", ()) if each["severity"] == "loss"
+                }
     for content in (False, True):
         if (words["check", content], ends["check", content]) != (words["chain", content], ends["chain", content]):
             yield f"check and chain differ: {words}, {ends}"
@@ -106,7 +117,8 @@ def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
     worst = ends["check", False][0]  # goes by exit codes too, which those of single sets do not show
     wanted = worst if worst in ones else worst_of(ones)
     alone = len(sets) > 1 and not any_database  # logs alone are no chain to restore from
-    refused = alone or wanted["word"] in {NOT, LOSS, Word.PART_OF_A_CHAIN}
+    behind = wanted["word"] == OPEN and any(words["check", False][path] == wanted for path in took & loses)
+    refused = alone or behind or wanted["word"] in {NOT, LOSS, Word.PART_OF_A_CHAIN}
     if (said["outcome"], plan.exit_code) != (wanted, 6 if refused else 0):
         yield f"restore ends with {plan.exit_code} and says {said['outcome']}, check {wanted}"
 
@@ -122,10 +134,10 @@ def restores(path: Path, full: Said) -> Iterator[str]:
     out = path.parent / "placed"
     apart = [f"--to={token}={path.parent / token}/" for token in ("database", "log-dir")]
     for options in (["--dry-run", *apart], ["--into", str(out)]):
-        said, code = planned(path, *options), 6 if full.word in {NOT, LOSS} else 0
+        said, code = planned(path, *options), 6 if full.is_refused else 0
         if (said.word, said.exit_code) != (full.word, code):
             yield f"restore {options[0]} says {said.word}: {said.why}, and ends with {said.exit_code}"
-    if out.exists() and any(out.iterdir()) and full.word in {NOT, LOSS}:
+    if out.exists() and any(out.iterdir()) and full.is_refused:
         yield "what is refused is placed"
 
 

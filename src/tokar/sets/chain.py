@@ -83,8 +83,7 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         others = [start for start in starts if sets[start.number].facts.logs or start.runs]
         missing = (fault for fault in alone if fault.kind is FaultKind.LOG_MISSING)
         damaged += [fault for fault in missing if not all(map(logs.has, fault.generations))]
-        older = [fault for one in found for fault in one.faults]
-        cause = older[0] if older else _missing_full(sets, backup_set, others)
+        cause = next((one.faults[0] for one in found if one.faults), None) or _missing_full(sets, backup_set, others)
         damaged = _as_said(damaged, starts)
         verdict = _verdict_of(None, (cause, *damaged, *_holes_below(sets, logs, number), *remarks))
         return replace(verdict, part=part_of(backup_set.generations))
@@ -125,8 +124,8 @@ def mended_logs(sets: Sequence[BackupSet], logs: LogTable, number: int) -> dict[
 def _as_wanted(faults: Iterable[Fault], own: BackupSet, logs: LogTable, start: ChainStart) -> list[Fault]:
     """Return what is wrong with logs of a set, as a remark where none of them is wanted for the databases of another.
 
-    Unwanted are those below the first one that is played, and those of which another copy is. What is in the way of
-    these databases is said as it is said of them.
+    Unwanted are those of which another copy is, and those below the first one that is played, by their names too where
+    something is in the way of these databases. That is said as it is said of them.
     """
     named = {log.name: log for log in own.facts.logs}
     low = min((run.start for run in start.runs), default=0)
@@ -135,7 +134,8 @@ def _as_wanted(faults: Iterable[Fault], own: BackupSet, logs: LogTable, start: C
         version = logs.version_of(log)
         if version is not None and any(copy.facts is not log for copy in version.copies[: version.good]):
             return False
-        return max((log.generation or 0, log.named_generation or 0)) >= low or log.current
+        number, by_name = log.generation or 0, log.named_generation or 0
+        return log.current or (max(number, by_name) if start.blocking else number or by_name) >= low
 
     found = []
     for fault in _as_said(faults, [start]):

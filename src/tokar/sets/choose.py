@@ -53,11 +53,17 @@ class NotRestorableError(RestoreError, SetError):
     def outcome(self) -> LastLine:
         """What the verdict on the sets comes to; where no one choice of them is wanted, that on all of them."""
         found = self.chain.outcome if self.chain is not None else None
-        without_databases = self.chain is not None and not self.chain.starts  # then the verdict on the logs stands
-        if found is None or (self.faults and not found.is_refused and not without_databases):
+        if found is None or (self.faults and not self._is_said(found)):
             found = weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
         unread = [of_unreadable(found, one) for one in self.unread] if found.is_refused else []
         return worst([found, *unread]) or found
+
+    def _is_said(self, found: LastLine) -> bool:
+        """Return whether what all sets come to counts what is in the way: a loss may be behind what is not judged."""
+        if self.chain is None or not self.chain.starts or found.is_refused:
+            return self.chain is not None  # without databases the verdict on the logs stands
+        weighed = {(one.kind, one.message) for verdict in self.chain.verdicts for one in verdict.blocking}
+        return all(one.is_loss and (one.kind, one.message) in weighed for one in self.faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
