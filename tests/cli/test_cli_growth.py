@@ -331,15 +331,18 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_verb_holds_little_of_each_log(
     verb: str, kind: str, few: int, lean_sets: Callable[[str, int], dict[str, Path]]
 ) -> None:
-    held = []
-    for count in (30, few, 2 * few):  # the first one loads what is needed
-        work, printed = run(verb, lean_sets(kind, count)), [0]
-        gc.collect()
-        filled = [[(None,) * size for _ in range(2500)] for size in range(1, 21)]
-        del filled
-        most = peak(partial(_measured, work, printed))
-        held.append(most - 5 * printed[0])
+    # The first one loads what is needed. The lesser of two: what another test left to be filled is in one of them.
+    held = [min(_held(verb, lean_sets(kind, count)) for _ in range(2)) for count in (30, few, 2 * few)]
     assert (held[2] - held[1]) / few < (MOST if (verb, kind) in NEAR_THE_MOST else 450)
+
+
+def _held(verb: str, paths: dict[str, Path]) -> int:
+    """The most bytes that a verb held at once, without what the runner of this test keeps of the output."""
+    work, printed = run(verb, paths), [0]
+    gc.collect()
+    filled = [[(None,) * size for _ in range(2500)] for size in range(1, 21)]
+    del filled
+    return peak(partial(_measured, work, printed)) - 5 * printed[0]
 
 
 def _measured(work: Callable[[], Result], printed: list[int]) -> None:
