@@ -305,7 +305,16 @@ class _Level:
                 leaves.append(entry.name)
                 if entry.is_dir(follow_symlinks=False):
                     self.folders.add(entry.name)
-        self.leaves = iter(sorted(leaves))  # those that are still to come
+        leaves.sort()
+        self.leaves = _parts("/".join([*leaves, ""]))  # those that are still to come: a text is a sixth of a list
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield what stands before each slash."""
+    begin = 0
+    while (end := text.find("/", begin)) >= 0:
+        yield text[begin:end]
+        begin = end + 1
 
 
 def status_of(path: str) -> os.stat_result:
