@@ -236,6 +236,14 @@ def test_a_chain_whose_databases_are_no_copies_is_refused_once(files: dict[str, 
     assert not [note for note in getattr(caught.value, "__notes__", ()) if "-615" in note]
 
 
+def test_sets_that_lack_logs_which_may_lie_elsewhere_are_not_registered(tmp_path: Path) -> None:
+    full(tmp_path, high=6, files={DATABASE: bytes(streaming(5, 7))})
+    with OpenSets([tmp_path / "full.tokar"]) as found:
+        chosen = found.select(options=RestoreOptions(existing="roll-forward"))
+        with pytest.raises(RestoreError, match="0x7"):
+            parts_of_chosen(chosen)
+
+
 def test_a_numbered_folder_of_another_chain_is_refused(opened: OpenSets, tmp_path: Path) -> None:
     write(tmp_path / "out", {"4/DataBase/x.log": b""})
     plan = planned(opened, certutil=tmp_path / "out")

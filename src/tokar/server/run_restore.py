@@ -82,7 +82,7 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
     Raises:
         NotRestorableError: A set has no log, so that nothing can be registered for it; or a database is no copy from a
             backup, and hard recovery refuses it.
-        RestoreError: A file is incomplete.
+        RestoreError: A file is incomplete, or logs are missing that no server has.
         FormatError: An archive is damaged.
     """
     parts = []
@@ -95,6 +95,7 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
         parts.append(SetPart(archive, tuple(entries), one.low, one.high))
     for fault in chosen.no_copies:
         raise NotRestorableError(f"{fault.message} ({fault.engine})", faults=chosen.no_copies, hint=fault.next_step)
+    raise_first(chosen.problems)
     return tuple(parts)
 
 
