@@ -133,6 +133,11 @@ def test_what_fails_while_a_module_is_loaded_is_no_fault_of_the_program(
     assert "ulimit" in result.hint
 
 
+def _run(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT, text=True)
+
+
 def test_where_memory_is_limited_no_library_logs_what_it_cannot_load() -> None:
     code = (
         "import logging, resource; from tokar import cli, tokens\n"
@@ -140,9 +145,7 @@ def test_where_memory_is_limited_no_library_logs_what_it_cannot_load() -> None:
         "def role(*_):\n    logging.error('code for hash md5 was not found'); raise MemoryError\n"
         "tokens.role = role; cli.main()"
     )
-    command = [sys.executable, "-c", code, "tokens"]
-    result = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT, text=True)
-    assert result.stderr.startswith("tokar: error: there is too little memory")
+    assert _run(code, "tokens").stderr.startswith("tokar: error: there is too little memory")
 
 
 def test_a_thread_that_ends_of_too_little_memory_says_so_in_one_line() -> None:
@@ -152,8 +155,7 @@ def test_a_thread_that_ends_of_too_little_memory_says_so_in_one_line() -> None:
         "def role(*_):\n    thread = threading.Thread(target=end); thread.start(); thread.join(); raise MemoryError\n"
         "tokens.role = role; cli.main()"
     )
-    command = [sys.executable, "-c", code, "tokens"]
-    result = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT, text=True)
+    result = _run(code, "tokens")
     assert result.returncode == 1
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["tokar", "tokar", "hint"]
     assert result.stderr.count("there is too little memory") == 2
@@ -161,7 +163,7 @@ def test_a_thread_that_ends_of_too_little_memory_says_so_in_one_line() -> None:
 
 def test_what_cannot_even_be_loaded_ends_in_one_line() -> None:
     code = "import sys; sys.modules['typer'] = None; from tokar.__main__ import main; main()"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=TIMEOUT, text=True)
+    result = _run(code)
     assert result.returncode == 1
     assert result.stderr.startswith("tokar: error: it cannot be loaded: ")
     assert result.stderr.count("\n") == 2

@@ -223,3 +223,16 @@ def test_an_archive_that_is_given_twice_counts_once(archive: Path, tmp_path: Pat
     again = shutil.copy(archive, tmp_path / "again.tokar")
     assert "1,118 changes on 61 pages" in done("recover", archive, again, "--out", tmp_path / "out").stdout
     assert "1,118 changes on 61 pages" in done("replay", archive, again).stdout
+
+
+@pytest.mark.samples
+def test_an_older_full_is_rehearsed_with_its_own_logs(tmp_path: Path) -> None:
+    """The first log of the later one does not go on from the state of the current log with which the older one ends."""
+    numbered = {"SRU.log": after().logs[-1], "SRU00003.log": after().logs[1], "SRU00004.log": after().logs[2]}
+    older = {"SRUDB.dat": before().database, "SRU00001.log": before().logs[0], "SRU.log": before().logs[1]}
+    for name, files in {"1": older, "2": {"SRUDB.dat": after().database, **numbered}}.items():
+        write(tmp_path / name, {leaf: path.read_bytes() for leaf, path in files.items()})
+        done("create", "-q", tmp_path / f"{name}.tokar", tmp_path / name)
+    text = done("check", "--content", "--replay", tmp_path / "1.tokar", tmp_path / "2.tokar").stdout
+    assert text.splitlines()[-1] == "RESTORABLE"
+    assert "not rehearsed" not in text
