@@ -129,8 +129,8 @@ class ArchiveError(Exception):
 
 
 def worst_of(errors: Iterable[ArchiveError]) -> ArchiveError | None:
-    """Return the worst of several errors, that of the lowest exit code; None where there are none."""
-    return min(errors, key=lambda one: one.exit_code, default=None)
+    """Return the worst of several errors: of those of the lowest exit code the first by name; None without any."""
+    return min(errors, key=lambda one: (one.exit_code, str(one.path or "")), default=None)
 
 
 class StorageError(ArchiveError):

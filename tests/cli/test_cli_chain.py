@@ -7,9 +7,11 @@ from command_line import done, tokar
 from recovery_sets import DATABASE, OTHER_STREAM, archive, database, dirty, logs, moment, prior_of, streaming, write
 
 from tokar.ese.values import LogPosition
+from tokar.format.archive import Archive
 from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ALL = logs(5, 11)
@@ -139,20 +141,102 @@ def test_an_archive_that_cannot_be_read_does_not_hide_the_others(folder: Path) -
     assert named.stdout.splitlines()[-1].startswith("NOT PROVEN: cannot be read: it ends")
 
 
-def test_an_archive_that_cannot_be_read_stops_a_chain_of_a_folder_only_where_it_is_needed(folder: Path) -> None:
-    cut = (folder / "inc2.tokar").read_bytes()[:-20]
-    (folder / "inc2.tokar").write_bytes(cut)
-    result = done("chain", "--content", folder)
-    assert "cannot be read, and takes no part: it ends" in result.stdout
-    restored = done("restore", "--dry-run", "--chain", folder, "--into", folder / "out")
-    assert result.stdout.splitlines()[-1] == "RESTORABLE"
-    assert "cannot be read, and takes no part: it ends" in restored.stderr
+VERBS = (
+    ["check"],
+    ["check", "--content"],
+    ["chain"],
+    ["chain", "--content"],
+    ["restore", "--dry-run", "--into", "out"],
+)
+
+
+def cut(path: Path) -> bytes:
+    return path.read_bytes()[:-20]
+
+
+def flipped(path: Path) -> bytes:
+    with Archive(path) as opened:
+        at = next(row.position for row in opened.rows if row.kind == b"INDX") + 60
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"), [(cut, 5), (flipped, 4), (lambda _: b"nothing of it", 3)], ids=["cut", "flipped", "overwritten"]
+)
+def test_an_archive_of_a_folder_that_cannot_be_read_is_in_the_verdict_of_every_verb(
+    damage: Callable[[Path], bytes], code: int, folder: Path
+) -> None:
+    newest = folder / "inc2.tokar"
+    newest.write_bytes(damage(newest))
+    said = {}
+    for verb in VERBS:
+        for given in ([folder], [*sorted(folder.iterdir())]):
+            chain = ["--chain"] * (verb[0] == "restore" and given == [folder])
+            result = tokar(*verb, *chain, *given)
+            said[" ".join(map(str, [*verb, *chain]))] = result.stdout.splitlines()[-1], result.exit_code
+    assert len(set(said.values())) == 1, said
+    ((last, exit_code),) = set(said.values())
+    assert exit_code == code
+    assert last.startswith("NOT PROVEN: cannot be read: ")
+    assert f"({newest}" in last
+    done("restore", "--dry-run", "--into", "out", "--chain", folder, "--until", "0x9")  # nothing is left out unasked
+    done("restore", "--dry-run", "--into", "out", folder / "full.tokar", folder / "inc1.tokar")
+
+
+def test_nothing_is_missed_in_an_archive_that_is_here_whole_too_or_has_no_later_log_by_its_receipt(
+    folder: Path,
+) -> None:
+    (folder / "twin.tokar").write_bytes(cut(folder / "inc2.tokar"))
+    restored = ["restore", "--dry-run", "--into", "out", "--chain"]
+    for verb in (["chain"], restored):
+        result = done(*verb, folder)
+        assert "cannot be read, and takes no part: it ends" in result.stdout + result.stderr
     assert "error" not in done("chain", "--json", folder).json()
-    archived: ArchiveTold = {"id": "00" * 16, "root": "00" * 32}
-    backup: BackupTold = {"took": "incremental", "generations": {"low": 10, "high": 11}}
-    write_receipt(folder / "inc2.tokar", Receipt("sealed", Truncation.DONE, archive=archived, backup=backup))
-    for verb in (["chain"], ["restore", "--dry-run", "--into", folder / "out", "--chain"]):
-        assert tokar(*verb, folder).exit_code == 5, "its receipt says that it has later logs"
+    (folder / "inc2.tokar").unlink()
+    for verb in (["chain"], restored):
+        assert tokar(*verb, folder).exit_code == 5, "it is here no more"
+    with Archive(folder / "inc1.tokar") as opened:
+        own: ArchiveTold = {"id": opened.id.hex(), "root": opened.root.hex()}
+    (folder / "twin.tokar").write_bytes(cut(folder / "inc1.tokar"))
+    (folder / "inc1.tokar").unlink()
+    codes = []
+    other: ArchiveTold = {"id": "00" * 16, "root": "00" * 32}
+    for archived, high in ((own, 7), (own, 8), (other, 7)):
+        backup: BackupTold = {"took": "incremental", "generations": {"low": 6, "high": high}}
+        write_receipt(folder / "twin.tokar", Receipt("sealed", Truncation.DONE, archive=archived, backup=backup))
+        codes.append(tokar(*restored, folder).exit_code)
+        (folder / "twin.tokar.receipt.json").unlink()
+    assert codes == [0, 5, 5], "no later log; a later one; a receipt of another archive"
+
+
+def test_of_several_that_cannot_be_read_one_is_named_in_whatever_order(folder: Path) -> None:
+    for one in ("inc1.tokar", "inc2.tokar"):
+        (folder / one).write_bytes(cut(folder / one))
+    paths = sorted(folder.iterdir())
+    for verb in VERBS:
+        for given in (paths, paths[::-1]):
+            last = tokar(*verb, *given).stdout.splitlines()[-1]
+            assert last.startswith("NOT PROVEN: cannot be read: it ends"), verb
+            assert last.endswith("; nor can 1 other archive")
+            assert f"({folder}/inc1.tokar, " in last
+
+
+def test_one_damaged_archive_has_one_last_line(folder: Path) -> None:
+    for damage in (cut, flipped):
+        alone = folder / damage.__name__ / "one.tokar"
+        alone.parent.mkdir()
+        alone.write_bytes(damage(folder / "full.tokar"))
+        for given in (alone, alone.parent):
+            said = []
+            for verb in VERBS:
+                chain = ["--chain"] * (verb[0] == "restore" and given.is_dir())
+                result = tokar(*verb, *chain, given)
+                said.append((result.stdout.splitlines()[-1:], result.exit_code))
+            assert all(one == said[0] for one in said), said
+            assert said[0][0][0].startswith("NOT RESTORABLE: ")
+            assert f"({alone}, at byte " in said[0][0][0]
 
 
 def test_other_files_and_archives_being_written_are_passed_over(folder: Path) -> None:

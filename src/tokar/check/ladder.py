@@ -183,6 +183,7 @@ class _Check:
                     self._placeable(archive, facts)
                     self._rehearsed(archive, facts)
             except FormatError as error:  # also content that only decoding shows to be damaged
+                error.path = error.path or self.path
                 self._fail(Rung.INTACT, error)
                 self._error = error
             except LockedError as error:  # no facts are kept of it either
@@ -314,6 +315,7 @@ class _Check:
         except LockedError as error:  # another one, with its logs
             found = RungResult(rung=Rung.REHEARSED, unproven=(error.message,))
         except FormatError as error:
+            error.path = error.path or self.path
             self._fail(Rung.INTACT, error)
             self._error = error
             return

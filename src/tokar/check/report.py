@@ -15,7 +15,7 @@ from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault
 from tokar.sets.judge import SetVerdict
-from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, of_unreadable, weigh, worst
+from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, weigh, with_unread, worst
 
 
 class Rung(StrEnum):
@@ -69,19 +69,21 @@ class RungFault:
         return {"kind": self.kind, **fields_json(self, *_SHARED[:-1])}
 
 
-def outcome_of_damage(error: ArchiveError, chain: Chain | None = None) -> LastLine | None:
+def outcome_of_damage(
+    error: ArchiveError, chain: Chain | None = None, missed: Sequence[ArchiveError] = ()
+) -> LastLine | None:
     """Return what a verdict comes to by an error that shows an archive to be damaged; None for any other error.
 
     Args:
         error: The error.
         chain: The sets that were named, where there are several: what counts is what the others come to without it.
+        missed: The errors of all archives that cannot be read and are missed, where this is one of them.
     """
-    if not isinstance(error, FormatError):
+    if not isinstance(error, FormatError) and error not in missed:
         return None
     others = [one for one in chain.sets if one.label != str(error.path)] if chain is not None else []
-    if not others:
-        return weigh([RungFault.of_error(error)], LeftOpen())
-    return of_unreadable(build_chain(others).outcome, error)
+    rest = build_chain(others).outcome if others else None
+    return with_unread(rest, missed or [error], alone=not others and len(missed) < 2)
 
 
 _SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name != "kind")
@@ -189,10 +191,11 @@ class CheckReport:
         looked = [(one, one.backup_set) for one in self.archives if one.backup_set is not None]
         found = sorted(((order[its.id, its.root], one.outcome) for one, its in looked), key=lambda pair: pair[0])
         judged = worst(one for at, one in found if self.complete or not self.chain.takes_no_part(at, one))
-        errors = (one for one in self.archives if one.backup_set is None)
-        several = len(self.archives) > 1
-        unread = (of_unreadable(judged, one.error) if several and one.error else one.outcome for one in errors)
-        return worst(filter(None, (*unread, judged)))
+        others = [one for one in self.archives if one.backup_set is None]
+        if len(self.archives) > 1:
+            judged = with_unread(judged, (one.error for one in others if one.error))
+            others = [one for one in others if not one.error]
+        return worst(filter(None, (*(one.outcome for one in others), judged)))
 
     @property
     def exit_code(self) -> int:

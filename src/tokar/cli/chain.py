@@ -78,6 +78,7 @@ def show_chain(
         for error in found.problems:
             spared = "" if error in together.needed else ", and takes no part"
             output.line(f"cannot be read{spared}: {output.safe(str(error))}")
+            output.lines("  ", getattr(error, "__notes__", ()))
         if together.locked:
             output.line(output.safe(together.locked.why))
         output.last_line(outcome, *(one.profile for one in chain.sets), unread=unread)

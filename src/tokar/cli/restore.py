@@ -48,7 +48,6 @@ from tokar.words import count_text, log_range, some
 if TYPE_CHECKING:
     from tokar.server.contract import Registration, Server
     from tokar.server.run_restore import RestorationResult
-    from tokar.sets.chain import Chain
     from tokar.trust.signatures import AllowedSigners
 
 _ASKED_OF_THE_SERVER: Final = (
@@ -214,7 +213,7 @@ def restore(
     with _known_with_error(showing) as known, ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
         sets = stack.enter_context(OpenSets(paths, keyring, signers=signers))
-        known.chain = sets.chain
+        known.sets = sets
         chosen = sets.select(target, options)
         for problem in sets.problems:
             output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
@@ -263,7 +262,7 @@ class _Known:
     """What is known of a restore, should it fail."""
 
     value: Callable[[], dict[str, object]] = dict  # The same as values for JSON
-    chain: Chain | None = None  # All sets, where there are several
+    sets: OpenSets | None = None  # All sets, where there are several
 
 
 @contextmanager
@@ -274,8 +273,9 @@ def _known_with_error(showing: Showing) -> Iterator[_Known]:
         yield known
     except ArchiveError as error:
         refused = error if isinstance(error, NotRestorableError) else None
-        found = refused.outcome if refused else outcome_of_damage(error, known.chain)
-        if showing.as_json and ((value := known.value()) or known.chain or refused):
+        several = (known.sets.chain, known.sets.missed) if known.sets else ()
+        found = refused.outcome if refused else outcome_of_damage(error, *several)
+        if showing.as_json and ((value := known.value()) or known.sets or refused):
             end_with_json(_NOTHING | value | ({"outcome": as_json(found)} if found else {}), error)
         if showing.talks:
             output.lines("", [_REFUSED] if refused else [])

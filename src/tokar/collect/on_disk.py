@@ -17,7 +17,7 @@ from blake3 import blake3
 from tokar import names
 from tokar.collect.collect import Collection, CollectRequest, gather
 from tokar.collect.found import Candidate, FileState
-from tokar.errors import ArchiveError, NothingFoundError, NotSignedError, SetError, StorageError
+from tokar.errors import ArchiveError, FormatError, NothingFoundError, NotSignedError, SetError, StorageError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import DATABASE_SUFFIXES, NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
@@ -28,7 +28,7 @@ from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.facts import SetFacts
-from tokar.sets.outcome import LastLine, Word, of_unreadable, worst
+from tokar.sets.outcome import LastLine, Word, passes, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.start import ChainStart
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
@@ -240,16 +240,17 @@ def find_all(
 
     Raises:
         NotSignedError: None of the signers signed one of the archives, or files lie as they are.
-        ArchiveError: The one archive or receipt that was named cannot be read.
+        ArchiveError: The one archive or receipt that was named cannot be read, and it is not its format that is broken.
         InputError: A folder holds nothing.
     """
     demand_signable(given, signers)
     alone = len(given.sets) + len(given.files) == 1
-    found = (
-        find_sets(given.sets, examine=examine, signers=signers, keyring=keyring, strict=alone)
-        if given.sets
-        else FoundSets((), ())
-    )
+    found = FoundSets((), ())
+    if given.sets:
+        try:
+            found = find_sets(given.sets, examine=examine, signers=signers, keyring=keyring, strict=alone)
+        except FormatError as error:  # that is what it comes to, as of several
+            found = FoundSets((), (error,), (error,))
     lying = [set_on_disk(one) for one in given.files]
     files = {one.backup_set.root: one.files for one in lying}
     sets = (*found.sets, *(one.backup_set for one in lying))
@@ -270,7 +271,7 @@ class Together:
 
 
 def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: bool = False) -> Together:
-    """Return what sets come to together. One in a folder that cannot be read is in the way of none that do without it.
+    """Return what sets come to together, with what is missed in archives that cannot be read.
 
     Args:
         found: What is in archives, receipts and folders.
@@ -279,14 +280,16 @@ def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: boo
     """
     chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
     own = chain.outcome
-    passes = own is not None and own.word in {Word.RESTORABLE, Word.NOT_PROVEN}
-    beyond = [*found.beyond(max((start.end for start in chain.starts), default=0))]
-    needed = [one for one in found.problems if not passes or one in beyond or one in found.named]
-    lines = [of_unreadable(own, error) for error in needed]
+    reached: dict[str | None, int] = {}
+    for start in chain.starts:
+        server = chain.sets[start.number].server
+        reached[server] = max(start.end, reached.get(server, 0))
+    needed = found.missed(reached if passes(own) else None)
+    unread = with_unread(own, needed, alone=found.is_one and not lying)
     closed = [one.label for one in found.sets if examine and not one.facts.examined and one.receipt is None]
     why = f"content of {some(closed)}: it is encrypted, and nothing that was given opens it (--identity)"
     locked = LastLine(Word.NOT_PROVEN, why, SetError.exit_code) if closed else None
-    outcome = worst([one for one in (*lines, locked, own) if one is not None])
+    outcome = worst(one for one in (unread, locked) if one is not None)
     if changing := [name for one in lying for name in one.changed]:
         outcome = LastLine(Word.NOT_PROVEN, f"{some(changing)}: written to while it was read", SetError.exit_code)
     return Together(chain, outcome, tuple(needed), locked)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tokar import tokens
-from tokar.errors import ExistingFileError, FormatError, LockedError, RestoreError, SetError
+from tokar.errors import ArchiveError, ExistingFileError, FormatError, LockedError, RestoreError, SetError
 from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
@@ -34,7 +34,7 @@ from tokar.sets.instances import files_of, instances_of
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.left_out import NEXT_LOG
 from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
-from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, unjudged_in, weigh, worst
+from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, refusal, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.start import ChainStart
@@ -67,6 +67,7 @@ class OpenSets:
         paths = [*paths]
         self._found = find_sets(paths, keyring=keyring, signers=signers, strict=len(paths) == 1)
         self.problems = self._found.problems  # What cannot be read
+        self.missed: Sequence[ArchiveError] = ()  # What of that kept a restore from being chosen
         self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
 
     def select(self, until: int | None = None, options: RestoreOptions = NO_OPTIONS) -> ChosenSets:
@@ -82,8 +83,8 @@ class OpenSets:
             ArchiveError: An archive that was named, or is needed, cannot be read, or has changed.
             LockedError: It is encrypted, and nothing in the ring opens it.
         """
-        if self._found.named:  # what was named must be there, unlike what only lies in a folder
-            raise self._found.named[0]
+        if self._found.named:  # what was named must be there, also where no later log is wanted
+            raise self._refusal(self._found.missed())
         renamed: dict[bytes, Mapping[int, str]] = {}
         branch, right_names = options.branch, options.right_names
         if branch or right_names:
@@ -96,15 +97,14 @@ class OpenSets:
             rolls_forward = options.existing == Existing.ROLL_FORWARD
             selection = restorable(self.chain, until, may_lack_logs=rolls_forward)
         except NotRestorableError as error:
-            error.chain, error.unread = self.chain if until is None else None, self.problems
-            for problem in self.problems:
-                error.add_note(f"also: cannot be read: {problem}")
+            if missed := self._found.missed():  # what is missing may be in it
+                raise self._refusal(missed, error) from None
+            error.chain = self.chain if until is None else None
             raise
-        if until is None:
-            for needed in self._found.beyond(selection.target):
-                raise needed
         known = {(one.id, one.root): one for one in self.chain.sets}
         sets = [known[one.id, one.root] for one in selection.sets]
+        if until is None and (missed := self._found.missed({sets[0].server: selection.target})):
+            raise self._refusal(missed)
         archives = tuple(map(self._open, sets))
         logs = [{log.number: log for log in one.facts.logs} for one in sets]
         placed = tuple(logs[log.at][log.entry] for log in selection.logs)
@@ -140,6 +140,10 @@ class OpenSets:
             whole=until is None,
         )
         return _by_folder(chosen) if options.tree is not None and not chosen.problems else chosen
+
+    def _refusal(self, missed: Sequence[ArchiveError], without: ArchiveError | None = None) -> ArchiveError:
+        self.missed = missed
+        return refusal(self.chain.outcome, missed, without)
 
     def _open(self, backup_set: BackupSet) -> Archive:
         try:

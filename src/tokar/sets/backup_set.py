@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from tokar.errors import (
 )
 from tokar.ese.inspect import Inspection
 from tokar.format.archive import Archive
+from tokar.format.bodies import PREAMBLE_SIZE, Preamble
 from tokar.format.encryption import Keyring
 from tokar.format.records import MAGIC
 from tokar.format.verify import verify
@@ -168,16 +169,35 @@ class FoundSets:
     sets: tuple[BackupSet, ...]  # The sets
     problems: tuple[ArchiveError, ...]  # Archives and receipts that cannot be read, each with the reason
     named: tuple[ArchiveError, ...] = ()  # Those of them that were named, and did not only lie in a folder
+    ids: Mapping[str, bytes] = field(default_factory=dict)  # The ids of archives that cannot be read, by their paths
+    receipts: Mapping[str, BackupSet] = field(default_factory=dict)  # Their receipts, by the same
 
-    def beyond(self, generation: int) -> Iterator[ArchiveError]:
-        """Yield the archives that cannot be read and have logs after a generation, going by their receipts."""
-        told = {one.label: one.receipt for one in self.sets if one.receipt is not None}
+    @property
+    def is_one(self) -> bool:
+        """Whether there is one archive or receipt and nothing else, readable or not."""
+        return len(self.sets) + len(self.problems) == 1
+
+    def missed(self, reached: Mapping[str | None, int] | None = None) -> list[ArchiveError]:
+        """Return what cannot be read, was named or may belong to the sets, by name.
+
+        Of what only lies in a folder nothing is missed in an archive that is here a second time, and whole. Where what
+        is here can be restored, nothing is missed either in a file that nobody knows for an archive, and in an archive
+        that has no later log of its server by its receipt.
+
+        Args:
+            reached: The last log to which what is here of each server can be restored; None where something cannot.
+        """
+        whole = {one.id for one in self.sets if one.receipt is None}
+        found = []
         for problem in self.problems:
-            low, high = told.get(f"{problem.path}{RECEIPT_SUFFIX}", (0, 0))
-            if high > generation:
-                problem.add_note(f"its receipt says that it holds {logs_text([range(low, high + 1)])[0]}")
-                problem.hint = problem.hint or f"leave it out with --until 0x{generation:X}"
-                yield problem
+            own = self.ids.get(str(problem.path))
+            receipt = self.receipts.get(str(problem.path))
+            spared = own in whole or (own is None and reached is not None)
+            if receipt is not None and receipt.receipt is not None and reached is not None:
+                spared = spared or 0 < receipt.receipt[1] <= reached.get(receipt.server, 0)
+            if problem in self.named or not spared:
+                found.append(problem)
+        return sorted(found, key=lambda one: str(one.path))
 
 
 def find_sets(
@@ -209,6 +229,7 @@ def find_sets(
     sets: list[BackupSet] = []
     problems: list[ArchiveError] = []
     wanted: list[ArchiveError] = []
+    ids: dict[str, bytes] = {}
     named = {path for path in map(Path, paths) if not path.is_dir()}
     for path in map(Path, paths):
         for one in [path] if path in named else files_in(path):
@@ -222,10 +243,38 @@ def find_sets(
                     raise
                 if path in named or not isinstance(error, NoSetError):  # which in a folder is in nobody's way
                     problems.append(error)
-                    wanted += [error] if path in named else []
+                    ids |= _id_of(one)
+                wanted += [error] if path in named else []
     if not sets and not problems:
         raise InputError("there is no archive there", hint="name archives, or folders with archives")
-    return FoundSets(tuple(sets), tuple(problems), tuple(wanted))
+    return _with_receipts(FoundSets(tuple(sets), tuple(problems), tuple(wanted), ids))
+
+
+def _with_receipts(found: FoundSets) -> FoundSets:
+    """Return what was found, where receipts of archives that cannot be read say what these hold, and are no sets."""
+    told = {one.label.removesuffix(RECEIPT_SUFFIX): one for one in found.sets if one.receipt is not None}
+    receipts = {path: one for path, one in told.items() if found.ids.get(path) in {b"", one.id}}
+    for problem in found.problems:
+        if (own := receipts.get(str(problem.path))) and own.receipt:
+            low, high = own.receipt
+            problem.add_note(f"its receipt says that it holds {logs_text([range(low, high + 1)])[0]}")
+    beside = {one.label for one in receipts.values()}
+    return replace(found, sets=tuple(one for one in found.sets if one.label not in beside), receipts=receipts)
+
+
+def _id_of(path: Path) -> dict[str, bytes]:
+    """Return the id of an archive that cannot be read, by its path, empty where that is lost; nothing of another file.
+
+    An archive is what is called one, or begins like one.
+    """
+    if path.name.endswith(RECEIPT_SUFFIX):
+        return {}
+    try:
+        return {str(path): Preamble.parse(read_start(path, PREAMBLE_SIZE)).id}
+    except StorageError:
+        return {str(path): b""} if path.name.endswith(ARCHIVE_SUFFIX) else {}
+    except ArchiveError:
+        return {str(path): b""}
 
 
 def _load(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.errors import ArchiveError, InputError, RestoreError, SetError
+from tokar.errors import InputError, RestoreError, SetError
 from tokar.names import SET_ASIDE, leaf_of
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
@@ -23,7 +23,7 @@ from tokar.sets.left_out import NEXT_LOG, LeftOut
 from tokar.sets.links import link
 from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of
-from tokar.sets.outcome import LastLine, LeftOpen, Word, of_unreadable, weigh, worst
+from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 from tokar.sets.start import ChainStart, are_of_several, servers_fault
 
 _TRIES: Final = 8
@@ -43,7 +43,6 @@ class NotRestorableError(RestoreError, SetError):
     """
 
     chain: Chain | None = None  # The sets, where all of them were wanted: then the last line is as `check` says it
-    unread: Sequence[ArchiveError] = ()  # What lies there and cannot be read: what is missing may be in it
 
     def __init__(self, message: str, *, faults: Sequence[Fault] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -55,8 +54,7 @@ class NotRestorableError(RestoreError, SetError):
         found = self.chain.outcome if self.chain is not None else None
         if found is None or (self.faults and not self._is_said(found)):
             found = weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
-        unread = [of_unreadable(found, one) for one in self.unread] if found.is_refused else []
-        return worst([found, *unread]) or found
+        return found
 
     def _is_said(self, found: LastLine) -> bool:
         """Return whether what all sets come to counts what is in the way: a loss may be behind what is not judged."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tokar.errors import ArchiveError, SetError, StorageError
+from tokar.errors import ArchiveError, SetError, StorageError, worst_of
 from tokar.tokens import SERVED
-from tokar.words import some
+from tokar.words import count_text, some
 
 if TYPE_CHECKING:  # what is said of plain files has need of none of that
     from tokar.sets.facts import SetFacts
@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # what is said of plain files has need of none of that
 UNREAD: Final = "whether the archives are damaged (tokar check)"
 """What a verdict leaves open that goes by what archives keep of their files, and reads no content."""
 NOTHING_TO_RECOVER: Final = "no database and no log is in it: its files are kept, and nothing is said of a recovery"
+
+_DO_WITHOUT: Final = "to restore without it, name the other archives one by one, or where to stop: --until GENERATION"
 
 
 class Word(StrEnum):
@@ -186,14 +188,55 @@ def worst(found: Iterable[LastLine]) -> LastLine | None:
     return max(found, key=lambda one: (order.index(one.word), one.exit_code > 0, -one.exit_code), default=None)
 
 
-def of_unreadable(rest: LastLine | None, error: ArchiveError) -> LastLine:
-    """Return what an archive that cannot be read comes to, beside sets that come to something without it.
+def _unread(rest: LastLine | None, errors: Sequence[ArchiveError]) -> ArchiveError | None:
+    """Return which archive decides of those that cannot be read, whatever their order; None without any.
 
-    Where these can be restored, nobody needs it for that; else it may be the full, or logs that are missing.
+    What the system refused to read may well be good, unlike what is damaged.
     """
-    passes = rest is not None and rest.word in {Word.RESTORABLE, Word.NOT_PROVEN}
-    word = Word.NOT_PROVEN if passes or isinstance(error, StorageError) else Word.NOT_RESTORABLE
-    return LastLine(word, f"cannot be read: {error}", error.exit_code)
+    damaged = [one for one in errors if not isinstance(one, StorageError)]
+    return worst_of(errors if passes(rest) else damaged or errors)
+
+
+def refusal(rest: LastLine | None, missed: Sequence[ArchiveError], without: ArchiveError | None = None) -> ArchiveError:
+    """Return the error that refuses a restore for archives that cannot be read, and the way to one without them.
+
+    Args:
+        rest: What the sets come to that can be read; None where there are none.
+        missed: Why the others cannot be read, at least one.
+        without: Why what can be read is not restored either.
+    """
+    error = _unread(rest, missed) or missed[0]
+    for one in missed:
+        if one is not error:
+            error.add_note(f"also: cannot be read: {one}")
+    error.add_note(f"also: {without}" if without else _DO_WITHOUT)
+    return error
+
+
+def passes(found: LastLine | None) -> bool:
+    """Return whether sets can be restored, as far as anybody looked."""
+    return found is not None and found.word in {Word.RESTORABLE, Word.NOT_PROVEN}
+
+
+def with_unread(rest: LastLine | None, errors: Iterable[ArchiveError], *, alone: bool = False) -> LastLine | None:
+    """Return what sets come to with archives beside them that cannot be read: one is named, the others are counted.
+
+    Where the sets can be restored, nobody knows whether that is all of them. Else one that cannot be read may be the
+    full, or have the logs that are missing.
+
+    Args:
+        rest: What the sets come to; None where there are none.
+        errors: Why the others cannot be read.
+        alone: Whether nothing was given but one archive.
+    """
+    found = [*errors]
+    first = _unread(rest, found)
+    if first is None:
+        return rest
+    word = Word.NOT_PROVEN if passes(rest) or isinstance(first, StorageError) else Word.NOT_RESTORABLE
+    more = f"; nor can {count_text(len(found) - 1, 'other archive')}" if len(found) > 1 else ""
+    why = str(first) if alone else f"cannot be read: {first}{more}"
+    return worst(one for one in (rest, LastLine(word, why, first.exit_code)) if one)
 
 
 class Met(Protocol):
