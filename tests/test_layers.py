@@ -19,7 +19,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 LAYERS = [
     {"errors", "_version"},
     {"as_json", "codes", "tokens", "names", "redact"},
-    {"namelist", "signals", "words"},
+    {"namelist", "paths", "signals", "words"},
+    {"location_list"},
     {"processes", "storage"},
     {"ese", "format"},
     {"trust"},

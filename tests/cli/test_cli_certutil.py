@@ -12,8 +12,8 @@ from small_sets import contents, database, log, write
 
 import tokar as library
 from tokar.ese.attachment import NO_ENVIRONMENT, path_bytes
+from tokar.location_list import parse_location_list
 from tokar.namelist import build_names
-from tokar.restore.locations import parse_location_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,6 +205,79 @@ def test_the_list_is_rebuilt_from_what_the_logs_say_and_that_is_said(tmp_path: P
     home = FOLDER if server else HOME
     listed = parse_location_list(contents(tmp_path / "out").pop("DataBase/certbkxp.dat"), wide=True)
     assert {(one.token, one.path) for one in listed} == {(0x44, f"{home}\\{AUTHORITY}.edb"), (0x82, home), (0x83, home)}
+
+
+# --- a list that is no good, or of another set ------------------------------------------------------------------------
+
+
+def utf16(text: str) -> bytes:
+    return text.encode("utf-16-le")
+
+
+NAMED = {**FULL}
+for leaf, data in logs(1, 2, attached=((f"{HOME}\\{AUTHORITY}.edb", DATABASE_SIGNATURE),)).items():
+    NAMED[f"DataBase/{leaf}"] = data
+NAMELESS = {**FULL, **{f"DataBase/{leaf}": data for leaf, data in logs(1, 2, attached=()).items()}}
+NO_GOOD = "certbkxp.dat, the list of where these files belong, is no good: "
+BAD_LISTS = {
+    "cut": (SERVER_LIST[:-2], f"{NO_GOOD}the list has no terminator"),
+    "garbage": (b"no list at all", f"{NO_GOOD}an entry has no end"),
+    "no bytes": (b"", f"{NO_GOOD}it is empty"),
+    "one NUL": (bytes(2), f"{NO_GOOD}it is empty"),
+    "another authority": (SERVER_LIST.replace(utf16("CVI "), utf16("ABC ")), "names ABC Issuing CA 1.edb, and not "),
+    "no database": (
+        build_names([(0x82, utf16(FOLDER))], wide=True),
+        f"names no database, and not DataBase/{AUTHORITY}",
+    ),
+    "another drive": (SERVER_LIST.replace(utf16("C$"), utf16("D$")), f"and the logs have {HOME}\\{AUTHORITY}.edb"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_LISTS)
+def test_a_location_list_that_is_no_good_is_remarked_by_every_verb_that_judges(tmp_path: Path, what: str) -> None:
+    raw, text = BAD_LISTS[what]
+    archive = tmp_path / "a.tokar"
+    tokar("create", "-q", archive, write(tmp_path / "backup", {**NAMED, "DataBase/certbkxp.dat": raw}))
+    kind = "locations-damaged" if NO_GOOD in text else "locations-foreign"
+    for options in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
+        result = done(*options, archive)
+        assert text in result.stdout, options
+        assert result.stdout.splitlines()[-1] == "RESTORABLE", options
+        assert kind in done(*options, "--json", archive).stdout, options
+    assert "certutil goes by it: give a right one" in done("check", archive).stdout
+    assert text in done("restore", "--dry-run", archive, "--into", tmp_path / "out").stdout
+
+
+@pytest.mark.parametrize("host", [HOST, "OTHER"])
+@pytest.mark.parametrize("files", [NAMELESS, NAMED], ids=["logs name nothing", "logs name the database"])
+def test_a_location_list_of_this_set_is_not_remarked(tmp_path: Path, host: str, files: dict[str, bytes]) -> None:
+    raw = SERVER_LIST.replace(utf16(HOST), utf16(host))
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", {**files, "DataBase/certbkxp.dat": raw}))
+    assert "certbkxp.dat" not in done("check", tmp_path / "a.tokar").stdout
+
+
+def test_a_list_of_another_set_is_remarked_of_its_full_in_a_chain(tmp_path: Path) -> None:
+    raw, text = BAD_LISTS["another authority"]
+    for name, files in (("full", {**NAMED, "DataBase/certbkxp.dat": raw}), ("later", LOGS)):
+        tokar("create", "-q", tmp_path / f"{name}.tokar", write(tmp_path / name, files))
+    assert done("chain", tmp_path / "full.tokar").stdout.count(text) == 1
+    assert text in tokar("restore", "--dry-run", tmp_path / "full.tokar", "--certutil", tmp_path / "out").stdout
+
+
+@pytest.mark.parametrize("profile", ["ntdsbcli", "edbbcli"])
+def test_the_list_of_another_service_is_called_the_location_list(tmp_path: Path, profile: str) -> None:
+    """The list of Exchange gives directories, which name no database."""
+    rows = [(0x44, utf16("C:\\NTDS\\other.dit")), (0x82, utf16("C:\\NTDS"))]
+    if profile == "edbbcli":
+        rows = [(0x44, utf16("C:\\exchsrvr\\mdbdata")), (0x82, utf16("C:\\exchsrvr\\mdbdata"))]
+    write(tmp_path, {"list": build_names(rows, wide=True)})
+    folder = write(tmp_path / "set", {"ntds.dit": bytes(streaming(1, 2)), **logs(1, 2)})
+    token = ("private-database=" if profile == "edbbcli" else "") + str(folder / "ntds.dit")
+    given = ("--profile", profile, "--locations", tmp_path / "list")
+    done("create", "-q", tmp_path / "a.tokar", token, *(folder / name for name in logs(1, 2)), *given)
+    shown = done("check", tmp_path / "a.tokar").stdout
+    is_said = "the location list, the list of where these files belong, names other.dit, and not ntds.dit" in shown
+    assert is_said == (profile == "ntdsbcli")
 
 
 # --- planned from afar ------------------------------------------------------------------------------------------------

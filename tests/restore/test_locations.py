@@ -9,21 +9,19 @@ from hypothesis import strategies as st
 from sweeps import examples
 
 from tokar.errors import InputError, LocationListError, StorageError
+from tokar.location_list import Kind, Location, parse_location_list
 from tokar.namelist import build_names
+from tokar.paths import PathMap
 from tokar.restore.locations import (
     MAX_FILE_SIZE,
-    Kind,
-    Location,
     LocationFile,
     NameTarget,
     location_by_hand,
     override,
     parse_location_file,
-    parse_location_list,
     parse_to,
     read_location_file,
 )
-from tokar.restore.paths import PathMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,7 +4,7 @@ import pytest
 from sweeps import each
 
 from tokar.errors import AmbiguousLocationError, RestoreError, UnknownTokenError
-from tokar.restore.locations import Kind, Location
+from tokar.location_list import Kind, Location
 from tokar.restore.matching import Matcher
 
 

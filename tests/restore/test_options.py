@@ -22,9 +22,9 @@ from tokar.errors import (
 )
 from tokar.format.archive import Archive
 from tokar.format.metadata import location_list_json
+from tokar.location_list import Kind
 from tokar.namelist import build_names
 from tokar.restore.inventory import engine_file
-from tokar.restore.locations import Kind
 from tokar.restore.options import RestoreOptions, make_request, parse_generation, stored_locations
 from tokar.restore.plan import Existing
 from tokar.restore.prepare import plan_restore

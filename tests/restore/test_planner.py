@@ -23,9 +23,9 @@ from tokar.errors import (
     UnknownTokenError,
     UnsafeNameError,
 )
+from tokar.paths import PathMap
 from tokar.restore.inventory import Found, FoundList, Inventory, NameKind, TargetDirectory, TargetState
 from tokar.restore.options import Request, places_to_look_at
-from tokar.restore.paths import PathMap
 from tokar.restore.plan import Action, Existing
 from tokar.restore.planner import make_plan
 

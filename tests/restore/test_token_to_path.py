@@ -11,12 +11,13 @@ import pytest
 from restore_helpers import NOW, entries, plan_of
 
 from tokar.ese.filenames import parse_file_name
+from tokar.location_list import Location, parse_location_list
 from tokar.namelist import build_names
 from tokar.names import leaf_of
-from tokar.restore.locations import Location, NameTarget, parse_location_list, parse_to
+from tokar.paths import PathMap
+from tokar.restore.locations import NameTarget, parse_to
 from tokar.restore.next_steps import Recovery, RestoredSet, make_guidance, places_of
 from tokar.restore.options import Request
-from tokar.restore.paths import PathMap
 from tokar.restore.plan import Plan
 from tokar.server.contract import DIALECTS
 from tokar.server.restore_steps import RestoreProcedure

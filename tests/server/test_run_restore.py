@@ -27,7 +27,7 @@ from tokar.format.archive import Archive
 from tokar.format.metadata import Head
 from tokar.lab.config import load_registration
 from tokar.lab.server import SimulatedServer
-from tokar.restore.paths import PathMap
+from tokar.paths import PathMap
 from tokar.restore.place import Placing, PlacingStoppedError
 from tokar.restore.plan import Existing
 from tokar.server.contract import DIALECTS, BackupKind, BackupType, NameList, NoAnswerError, Registration, ServerError

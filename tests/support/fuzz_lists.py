@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fuzz_tools import Target, file, flagged, folder, stand_in
 from small_sets import STREAM
 
-from tokar import codes, names, tokens
+from tokar import codes, names, paths, tokens
 from tokar.cli import redact as redact_command
 from tokar.cli.verify import _root
 from tokar.collect.certutil import CertutilFolder
@@ -29,7 +29,7 @@ from tokar.live.csra import names_in
 from tokar.live.native import NativeLibrary
 from tokar.namelist import build_names, parse_names
 from tokar.redact import Redactor
-from tokar.restore import journal, leftovers, paths
+from tokar.restore import journal, leftovers
 from tokar.restore.locations import parse_location_file, parse_to
 from tokar.restore.options import parse_generation
 from tokar.restore.plan import Aside
@@ -257,7 +257,10 @@ LISTS: Final = {
         500,
     ),
     "locations": Target(
-        _locations, _locations_seeds, ("tokar.restore.locations", "tokar.restore.paths", "tokar.namelist"), 1000
+        _locations,
+        _locations_seeds,
+        ("tokar.restore.locations", "tokar.location_list", "tokar.paths", "tokar.namelist"),
+        1000,
     ),
     "arguments": Target(
         _arguments,
@@ -267,7 +270,7 @@ LISTS: Final = {
             "tokar.tokens",
             "tokar.codes",
             "tokar.restore.options",
-            "tokar.restore.paths",
+            "tokar.paths",
             "tokar.restore.inventory",
             "tokar.restore.leftovers",
             "tokar.ese.filenames",

@@ -12,9 +12,10 @@ from blake3 import blake3
 from tokar.format.bodies import FileList
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
+from tokar.location_list import Location, parse_location_list
 from tokar.namelist import build_names
 from tokar.restore.inventory import take_inventory
-from tokar.restore.locations import Location, NameTarget, parse_location_list, parse_to
+from tokar.restore.locations import NameTarget, parse_to
 from tokar.restore.options import Request, RestoreOptions, places_to_look_at
 from tokar.restore.planner import make_plan
 from tokar.restore.prepare import plan_restore

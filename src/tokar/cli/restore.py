@@ -33,11 +33,11 @@ from tokar.cli.options import (
 )
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
+from tokar.paths import joined, parse_map
 from tokar.processes import useful_processes
 from tokar.restore.chosen import ChosenSets, OpenSets
 from tokar.restore.next_steps import Guidance, Register
 from tokar.restore.options import RestoreOptions, parse_generation
-from tokar.restore.paths import joined, parse_map
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import place_sets, plan_restore

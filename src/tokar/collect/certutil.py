@@ -20,14 +20,13 @@ from typing import Final
 
 from tokar import names
 from tokar.errors import LocationListError, StorageError, storage_errors
-from tokar.restore.locations import parse_location_list
-from tokar.restore.paths import last_component
+from tokar.location_list import CERTUTIL_LIST, parse_location_list
+from tokar.paths import last_component
 from tokar.storage.bytesource import read_start
 from tokar.tokens import Role, role
 from tokar.words import some
 
 DATABASE_FOLDER: Final = "DataBase"
-LOCATION_FILE: Final = "certbkxp.dat"
 KEY_REMINDER: Final = (
     "the private key of the certification authority is not in this archive; back it up with certutil -backupKey"
 )
@@ -86,7 +85,7 @@ def recognise(folder: str) -> CertutilFolder | None:
         whole = os.path.abspath(folder)  # noqa: PTH100
         is_inner = os.path.basename(whole).lower() == DATABASE_FOLDER.lower()  # noqa: PTH119
         keys = tuple(_beside(os.path.dirname(whole))) if is_inner else ()  # noqa: PTH120
-    location_file = next((name for name in listed if name.lower() == LOCATION_FILE), None)
+    location_file = next((name for name in listed if name.lower() == CERTUTIL_LIST), None)
     has_database = any(name.lower().endswith(".edb") for name in listed)
     if location_file is None and not (is_inner and listed and all(map(_WRITTEN.fullmatch, listed))):
         return None

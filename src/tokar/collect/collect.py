@@ -33,6 +33,7 @@ from tokar.format.encryption import KeyMaker
 from tokar.format.metadata import Head
 from tokar.format.records import MAX_JSON_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
+from tokar.location_list import CERTUTIL_LIST, parse_location_list
 from tokar.storage.sink import FileSink, Sink
 from tokar.trust.signatures import Signer
 
@@ -136,8 +137,8 @@ def gather(request: CollectRequest) -> Collection:
 def _add_certutil(gatherer: Gatherer, folder: certutil.CertutilFolder, request: CollectRequest) -> None:
     """Take the set of a folder that certutil wrote, and the key beside it where that is wanted."""
     for leaf in folder.databases:
-        gatherer.expect(leaf, certutil.LOCATION_FILE)
-    kept = frozenset({certutil.LOCATION_FILE} if request.locations is None else ())
+        gatherer.expect(leaf, CERTUTIL_LIST)
+    kept = frozenset({CERTUTIL_LIST} if request.locations is None else ())
     gatherer.add_folder(folder.database_folder, prefix=folder.prefix, skip=kept)
     for path in folder.keys if request.with_key else ():
         gatherer.add_file(path)
@@ -160,7 +161,7 @@ def _not_there(folder: certutil.CertutilFolder, gathered: Gathered) -> list[str]
     """Return the databases that the list of a folder of certutil's names, and that are not in it."""
     there = {names.collision_key(names.leaf_of(one.name)) for one in gathered.candidates if one.kind == "database"}
     return [
-        f"{leaf}: {certutil.LOCATION_FILE} names this database, and it is not in the folder: logs alone restore nothing"
+        f"{leaf}: {CERTUTIL_LIST} names this database, and it is not in the folder: logs alone restore nothing"
         for leaf in folder.databases
         if names.collision_key(leaf) not in there
     ]
@@ -302,8 +303,8 @@ def _certutil_inside(request: CollectRequest, gathered: Gathered) -> list[str]:
         InputError: Several do, and would become one set.
     """
     given = [path for path in request.paths if os.path.isdir(path)]  # noqa: PTH112
-    left_out = {one.name: None for one in gathered.left_out if one.name.lower().endswith(certutil.LOCATION_FILE)}
-    lists = [name for name in left_out if name.rpartition("/")[2].lower() == certutil.LOCATION_FILE]
+    left_out = {one.name: None for one in gathered.left_out if one.name.lower().endswith(CERTUTIL_LIST)}
+    lists = [name for name in left_out if name.rpartition("/")[2].lower() == CERTUTIL_LIST]
     inside = []
     for path in (os.path.join(one, name) for one in given for name in lists):  # noqa: PTH118
         if os.path.lexists(path):
@@ -325,12 +326,10 @@ def _location_list(folder: certutil.CertutilFolder, notes: list[str]) -> dict[st
     """Return the key of HEAD for the location file of certutil, which is kept even if it cannot be read."""
     if folder.location_list is None:
         return {}
-    from tokar.restore.locations import parse_location_list  # noqa: PLC0415 - start-up time
-
     try:
         parse_location_list(folder.location_list, wide=True)
     except LocationListError as error:
-        notes.append(f"{certutil.LOCATION_FILE} is kept as it is, but cannot be read as a location list: {error}")
+        notes.append(f"{CERTUTIL_LIST} is kept as it is, but cannot be read as a location list: {error}")
     return {"location_list": metadata.location_list_json("w", folder.location_list)}
 
 
@@ -352,8 +351,8 @@ def _described(request: CollectRequest) -> dict[str, Any]:
 
 def _locations(path: Path, profile: str) -> dict[str, Any]:
     """Return the key of HEAD for a locations file."""
+    from tokar.paths import take_apart  # noqa: PLC0415
     from tokar.restore.locations import read_location_file  # noqa: PLC0415 - start-up time
-    from tokar.restore.paths import take_apart  # noqa: PLC0415
 
     # Any bytes are text in ISO 8859-1: of a raw list only the grammar is judged, its code page is asked for at restore.
     file = read_location_file(path, profile, encoding=28591)

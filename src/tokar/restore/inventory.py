@@ -22,7 +22,7 @@ from blake3 import blake3
 from tokar import names
 from tokar.errors import ArchiveError, reason_of
 from tokar.ese.identify import FileKind, identify
-from tokar.restore.paths import same_place
+from tokar.paths import same_place
 from tokar.restore.plan import Interrupted
 from tokar.storage.bytesource import FileSource
 from tokar.storage.directory import inode_of, is_held

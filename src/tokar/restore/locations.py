@@ -34,39 +34,18 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from tokar import names
+from tokar import names, paths
 from tokar.errors import InputError, LocationListError, StorageError
 from tokar.format.metadata import Head
-from tokar.namelist import ListedName, build_names, parse_names
-from tokar.restore import paths
+from tokar.location_list import Kind, Location, parse_location_list
 from tokar.storage.bytesource import read_start
-from tokar.tokens import DIRECTORY, location_token, parse_token
+from tokar.tokens import DIRECTORY, parse_token
 
 COMMAND_LINE = "--to"
 _TO_HINT = "write TOKEN=PATH or NAME=PATH; dir:PATH or a trailing separator makes it a directory, file:PATH a file"
-
-
-class Kind(StrEnum):
-    """What a location is."""
-
-    DIRECTORY = "directory"
-    FILE = "file"
-    UNSETTLED = "unsettled"
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where entries with a token go back to."""
-
-    token: int  # The token; in a raw list's 0x21, 0x22 and 0x23 already read as 0x82 and 0x83
-    path: str  # As it was given; from another machine as a rule
-    kind: Kind  # Directory or file, where that is known
-    source: str  # Where the location was given, for a person
-    by_hand: bool = False  # Whether a person wrote it for this restore, rather than a server for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,54 +61,6 @@ class NameTarget:
     def by_hand(self) -> bool:
         """Always: no server says where a single file goes."""
         return True
-
-
-def parse_location_list(
-    data: bytes | None, *, wide: bool, encoding: int = names.UNKNOWN, source: str = "location list"
-) -> tuple[Location, ...]:
-    """Return the locations of a raw list, with the tolerance that only such lists get (spec/tokens.md, LOC-6).
-
-    Args:
-        data: The list as the API returned it.
-        wide: Whether it is a W list.
-        encoding: The code page of an A list; without it only ASCII is accepted, for which page it is was never written
-            down.
-        source: Where the list comes from, for a person.
-
-    Raises:
-        LocationListError: The list breaks its grammar, or a path cannot be decoded; `offset` says where.
-    """
-    page = encoding or 20127
-    return tuple(_from_list(entry, source) for entry in parse_names(data, wide=wide, encoding=page))
-
-
-def _from_list(entry: ListedName, source: str) -> Location:
-    """Return one entry of a raw list as a location."""
-    text = names.decode(entry.raw_name, entry.encoding)
-    if text is None:
-        shown = names.display(entry.raw_name, entry.encoding)
-        raise LocationListError(
-            f"the path {shown} cannot be decoded (code page {entry.encoding})",
-            offset=entry.offset,
-            hint="give the code page of the list" if entry.encoding == 20127 else None,
-        )
-    assert entry.token is not None
-    token = location_token(entry.token)
-    kind = Kind.DIRECTORY if token & DIRECTORY or text[-1] in "\\/" else Kind.UNSETTLED
-    return Location(token, text, kind, source)
-
-
-def list_of(locations: Sequence[Location]) -> bytes:
-    """Return locations as a W list, such as certutil takes.
-
-    Raises:
-        LocationListError: One of them is no path of Windows.
-    """
-    for one in locations:
-        found = paths.take_apart(one.path)
-        if found is None or found.host == "/":
-            raise LocationListError(f"{names.printable(one.path)} is no path of Windows, and certutil takes no other")
-    return build_names(((one.token, one.path.encode("utf-16-le", "surrogatepass")) for one in locations), wide=True)
 
 
 def settle_text(text: str) -> tuple[str, Kind]:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokar.errors import AmbiguousLocationError, RestoreError, UnknownTokenError
+from tokar.location_list import Location
 from tokar.names import collision_key, printable
-from tokar.restore.locations import Location
-from tokar.restore.paths import last_component, same_place
+from tokar.paths import last_component, same_place
 from tokar.tokens import DATABASE_DIRECTORY, DIRECTORY, LOG_DIR, Role, role, token_name
 
 _BY_NAME: Final = "--to NAME=PATH places a file by its name"

@@ -18,25 +18,15 @@ from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
-from tokar.restore.locations import (
-    Kind,
-    Location,
-    LocationFile,
-    NameTarget,
-    list_of,
-    override,
-    parse_location_list,
-    parse_to,
-    read_location_file,
-)
-from tokar.restore.paths import PathMap, PathResolver, last_component, native, own_hosts, parse_map, take_apart
+from tokar.location_list import Kind, Location, list_of, parse_location_list
+from tokar.paths import PathMap, PathResolver, last_component, native, own_hosts, parse_map, take_apart
+from tokar.restore.locations import LocationFile, NameTarget, override, parse_to, read_location_file
 from tokar.restore.plan import Existing
 from tokar.sets.facts import SetFacts
 
 # The folder that certutil -backupDB makes and -restoreDB takes: DIR\DataBase with the location list beside the files
 # (certsrv.h).
 CERTUTIL_FOLDER = "DataBase"
-CERTUTIL_LIST = "certbkxp.dat"
 _HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
 _GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
 _NO_ROLL_FORWARD = "--certutil makes folders to be carried elsewhere; --existing roll-forward has no meaning there"

@@ -20,7 +20,7 @@ from blake3 import blake3
 from tokar import errors, names
 from tokar.as_json import as_json, fields_json, to_base64
 from tokar.format.archive import chosen_of
-from tokar.restore.paths import joined
+from tokar.paths import joined
 
 if TYPE_CHECKING:
     from tokar.format.index import Entry

@@ -33,13 +33,14 @@ from tokar.errors import (
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import tokens_of
 from tokar.format.index import Entry, find_entries
+from tokar.location_list import CERTUTIL_LIST, Kind, Location
+from tokar.paths import last_component
 from tokar.restore.inventory import Inventory, TargetState, engine_file, not_looked_at, take_inventory
 from tokar.restore.journal import Planned, plans_that_go_on
-from tokar.restore.locations import Kind, Location, NameTarget
+from tokar.restore.locations import NameTarget
 from tokar.restore.matching import Match, Matcher, to_line, token_text
 from tokar.restore.next_steps import log_directory, places_of
-from tokar.restore.options import CERTUTIL_LIST, Request, places_to_look_at
-from tokar.restore.paths import last_component
+from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.plan import (
     BAD_TARGET,
     UNPLACED,

@@ -23,13 +23,13 @@ from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomEr
 from tokar.format.archive import Archive, content_digest
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
+from tokar.location_list import CERTUTIL_LIST, list_of, parse_location_list
+from tokar.paths import last_component
 from tokar.restore.chosen import ChosenSets, choose_one, for_hard_recovery, with_staying
 from tokar.restore.guide import guide, guide_at
 from tokar.restore.journal import Planned, plans_that_go_on
-from tokar.restore.locations import list_of, parse_location_list
 from tokar.restore.next_steps import Guidance
-from tokar.restore.options import CERTUTIL_LIST, Apart, Request, RestoreOptions, make_request
-from tokar.restore.paths import last_component
+from tokar.restore.options import Apart, Request, RestoreOptions, make_request
 from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import (
     INCOMPLETE,

@@ -14,9 +14,9 @@ from tokar.ese.attachment import Environment
 from tokar.ese.log import LogHeader
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
-from tokar.restore.locations import Kind, Location
+from tokar.location_list import Kind, Location
+from tokar.paths import take_apart
 from tokar.restore.options import stored_locations
-from tokar.restore.paths import take_apart
 from tokar.sets.recorded import RecordedFacts
 from tokar.tokens import CHECKPOINT_DIR, LOG_DIR, Role, role
 

@@ -22,11 +22,11 @@ from tokar.format.archive import Archive
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.writer import system_clock
+from tokar.location_list import Location, parse_location_list
+from tokar.paths import PathMap, last_component, place_on_server
 from tokar.restore.chosen import ChosenSets
-from tokar.restore.locations import Location, parse_location_list
 from tokar.restore.matching import Matcher
 from tokar.restore.options import Request, old_paths, stored_locations
-from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import Placing, note_sets
 from tokar.restore.plan import Existing, Plan, raise_first
 from tokar.restore.planner import add_problems, look_and_plan
@@ -124,21 +124,17 @@ def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts]) -> None:
 
     Logs of the full itself may begin before such a change, and say nothing of what was attached when it was copied.
     """
-    restored = {_place(one.name): one for one in full.databases if one.header is not None and _place(one.name)}
+    known = [(place_on_server(one.name), one) for one in full.databases if one.header is not None]
+    restored = {place: one for place, one in known if place}
     for log in logs:
         for attached in log.attached:
-            own = restored.get(_place(attached.path))
+            own = restored.get(place_on_server(attached.path))
             if own is not None and own.header is not None and own.header.signature != attached.signature:
                 raise NotRestorableError(
                     f"{log.name} is about another database in the place of {own.name}: "
                     "that was defragmented or repaired meanwhile",
                     hint="take the full that was made after that",
                 )
-
-
-def _place(path: str) -> tuple[str, ...]:
-    """Return what two spellings of a path on the server have in common, whichever host a share names."""
-    return same_place(path)[1:]
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import Any, Final
 from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
-from tokar.sets.fault_list import listed
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
+from tokar.sets.fault_list import in_order, listed
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.judge import step_faults
 from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, labels

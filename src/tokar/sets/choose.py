@@ -17,7 +17,8 @@ from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
 from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, is_beside, mended_logs
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
-from tokar.sets.faults import Fault, FaultKind, Rules, in_order
+from tokar.sets.fault_list import in_order
+from tokar.sets.faults import Fault, FaultKind, Rules
 from tokar.sets.judge import judge_set
 from tokar.sets.left_out import NEXT_LOG, LeftOut
 from tokar.sets.links import link

@@ -279,6 +279,16 @@ class FlushMapFacts(FileFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListFacts:
+    """What the location list says that an archive keeps as the server gave it."""
+
+    note: str = ""  # Why it cannot be read
+    is_empty: bool = False  # Whether nothing is in it
+    databases: tuple[str, ...] = ()  # The paths of the database files in it
+    has_folders: bool = False  # Whether it gives directories for databases, which name no file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetFacts:
     """What the files of one set say of themselves."""
 
@@ -293,6 +303,7 @@ class SetFacts:
     checkpoints: tuple[CheckpointFacts, ...] = ()  # Checkpoint files, which are no part of a backup by procedure
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
     aside: tuple[AsideFacts, ...] = ()  # Files that an earlier restore set aside
+    locations: ListFacts | None = None  # The location list of its server; None where none was kept
     other_count: int = 0  # Files that are none of these
     examined: bool = False  # Whether pages and segments were checked, not only headers
     # The profile of its tokens, empty for files on disk: that of whoever asks, not what the files say.

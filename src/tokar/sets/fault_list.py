@@ -31,6 +31,40 @@ class FaultCounter:
                 faults[at] = replace(faults[at], consequences=(*faults[at].consequences, more))
 
 
+_ORDER: Final = {kind: place for place, kind in enumerate(FaultKind)}
+
+
+def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Return faults with the worst and its root cause first; the same fault of several databases becomes one."""
+    merged: dict[tuple[object, ...], Fault] = {}
+    for fault in faults:
+        key = (fault.kind, fault.severity, fault.files, fault.generations, fault.code)
+        before = merged.get(key)
+        merged[key] = _joined(before, fault) if before else fault
+    return tuple(sorted(merged.values(), key=_place))
+
+
+def _joined(one: Fault, other: Fault) -> Fault:
+    return replace(
+        one,
+        databases=tuple(dict.fromkeys((*one.databases, *other.databases))),
+        consequences=(*_own(one, other), *_own(other, one, shared=False)),
+    )
+
+
+def _own(one: Fault, other: Fault, *, shared: bool = True) -> Iterator[str]:
+    """Yield what follows from a fault for its databases, with their names where it does not for those of another."""
+    for text in one.consequences:
+        if text not in other.consequences:
+            yield f"{one.databases[0]}: {text}" if len(one.databases) == 1 else text
+        elif shared:
+            yield text
+
+
+def _place(fault: Fault) -> tuple[int, int, int, tuple[str, ...]]:
+    return fault.severity, _ORDER[fault.kind], min(fault.generations, default=0), fault.files
+
+
 def listed(faults: Iterable[Fault]) -> Iterator[Fault]:
     """Yield the faults that are listed."""
     counter = FaultCounter()

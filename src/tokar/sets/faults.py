@@ -7,8 +7,8 @@ consequences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
@@ -99,6 +99,8 @@ class FaultKind(StrEnum):
     CHECKPOINT_FOREIGN = "checkpoint-foreign"
     CHECKPOINT_NEWER = "checkpoint-newer"
     FLUSH_MAP_FOREIGN = "flush-map-foreign"
+    LOCATIONS_DAMAGED = "locations-damaged"
+    LOCATIONS_FOREIGN = "locations-foreign"
     PRIOR_DIFFERS = "prior-differs"
     SALVAGED = "salvaged"
 
@@ -132,7 +134,6 @@ _FILE_KINDS: Final = {
     FaultKind.PAGES_CORRECTABLE,
     FaultKind.CHECKPOINT_DAMAGED,
 }
-_ORDER: Final = {kind: place for place, kind in enumerate(FaultKind)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,37 +177,6 @@ class Fault:
         return {**first, **fields_json(self, *rest)}
 
 
-def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    """Return faults with the worst and its root cause first; the same fault of several databases becomes one."""
-    merged: dict[tuple[object, ...], Fault] = {}
-    for fault in faults:
-        key = (fault.kind, fault.severity, fault.files, fault.generations, fault.code)
-        before = merged.get(key)
-        merged[key] = _joined(before, fault) if before else fault
-    return tuple(sorted(merged.values(), key=_place))
-
-
-def _joined(one: Fault, other: Fault) -> Fault:
-    return replace(
-        one,
-        databases=tuple(dict.fromkeys((*one.databases, *other.databases))),
-        consequences=(*_own(one, other), *_own(other, one, shared=False)),
-    )
-
-
-def _own(one: Fault, other: Fault, *, shared: bool = True) -> Iterator[str]:
-    """Yield what follows from a fault for its databases, with their names where it does not for those of another."""
-    for text in one.consequences:
-        if text not in other.consequences:
-            yield f"{one.databases[0]}: {text}" if len(one.databases) == 1 else text
-        elif shared:
-            yield text
-
-
-def _place(fault: Fault) -> tuple[int, int, int, tuple[str, ...]]:
-    return fault.severity, _ORDER[fault.kind], min(fault.generations, default=0), fault.files
-
-
 def first_of(runs: Iterable[range]) -> tuple[int, ...]:
     """Return the first generations of runs, at most `MOST_LISTED`."""
     return tuple(islice(chain.from_iterable(runs), MOST_LISTED))
@@ -224,6 +194,9 @@ _NEWER: Final = "nothing, unless damage is reported as well: then see whether a 
 _RIGHT_NAME: Final = "give it the name of its generation back: tokar restore --right-names does"
 _LEFT_OUT: Final = "nothing with tokar restore, which leaves them out; do not place them by hand"
 _FOLDERS: Final = "keep their folders: tokar restore --tree DIR"
+_NO_LIST: Final = (
+    "the databases can be recovered without it; restore to places that you give: --into DIR, --to, --locations"
+)
 _ADD_ARCHIVE: Final = "add the archive that has them"
 
 
@@ -405,8 +378,7 @@ class Rules:
         "look for another copy of {0}", -590, loss=COMMITTED_DAMAGED)
     LOG_NOT_CLOSED = Rule(FaultKind.LOG_NOT_CLOSED,
         "{} is not log 0x{:X} as it was closed, which {} was written after: it is an earlier state of it, or was "
-        "changed; {} is missing",
-        "add the archive or folder that has {3}", -543, hard=-557, loss=COMMITTED_DAMAGED)
+        "changed; {} is missing", "add the archive or folder that has {3}", -543, hard=-557, loss=COMMITTED_DAMAGED)
     LOG_CLOSED_ELSEWHERE = Rule(FaultKind.LOG_NOT_CLOSED,
         "{} is an earlier state of log 0x{:X}, or was changed: {} was written after the one that is {}",
         "nothing for this restore: that one is whole, and takes its place", severity=Severity.WARNING)
@@ -466,6 +438,14 @@ class Rules:
         "recovery would begin too late and damage the database", _NO_CHECKPOINT, severity=Severity.WARNING)
     FLUSH_MAP_FOREIGN = Rule(FaultKind.FLUSH_MAP_FOREIGN, "{} is out of step with every database here",
         "leave it out: the engine makes a new one", severity=Severity.WARNING)
+    LOCATIONS_DAMAGED = Rule(FaultKind.LOCATIONS_DAMAGED, "{}, the list of where these files belong, is no good: {}",
+        _NO_LIST, severity=Severity.WARNING)
+    LOCATIONS_FOREIGN = Rule(FaultKind.LOCATIONS_FOREIGN,
+        "{}, the list of where these files belong, names {}, and not {}: of another set, or from before a new name",
+        _NO_LIST, severity=Severity.WARNING)
+    LOCATIONS_ELSEWHERE = Rule(FaultKind.LOCATIONS_FOREIGN,
+        "{}, the list of where these files belong, has {}, and the logs have {}: of another set, or from before a move",
+        _NO_LIST, severity=Severity.WARNING)
     LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "{} {} in none of the sets", _ADD_ARCHIVE, -543, hard=-557)
     HISTORIES_PARTED = Rule(FaultKind.LOG_FORKED, "histories parted at generation 0x{:X}: it is another log in {}",
         "restore with --branch LOG, a log of the history that is wanted, or name its sets alone", -515)

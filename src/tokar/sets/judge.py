@@ -30,13 +30,14 @@ from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import AttachedDatabase, CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
-from tokar.sets.fault_list import for_owner, listed
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
+from tokar.sets.fault_list import for_owner, in_order, listed
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.left_out import NOT_PLACED, LeftOut, LeftOutFiles, Reason, left_out_of
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
+from tokar.sets.server_list import list_faults
 from tokar.words import logs_text
 
 TO_PROVE: Final = "(tokar check --content)"
@@ -350,6 +351,7 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
             formats.setdefault(log.format, []).append(log)
     for newer, logs in formats.items():
         yield Rules.LOGS_NEWER.of_logs(logs, newer)
+    yield from list_faults(facts)
     for checkpoint in facts.checkpoints:
         yield from _checkpoint_faults(checkpoint, facts, runs)
     known = {database.header.flush_map_signature for database in facts.databases if database.header is not None}

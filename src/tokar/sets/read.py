@@ -43,6 +43,7 @@ from tokar.sets.facts import (
     is_foreign,
 )
 from tokar.sets.recorded import RecordedFacts
+from tokar.sets.server_list import list_facts
 from tokar.storage.bytesource import FileSource
 
 _CHECKPOINT_SIZE: Final = 8192
@@ -271,7 +272,7 @@ def facts_of_archive(
             reader.add(file, now)
         if progress is not None:
             progress(entry.size)
-    facts = reader.facts(str(archive.path or ""))
+    facts = replace(reader.facts(str(archive.path or "")), locations=list_facts(archive.head))
     if recorded is None or examine:
         return facts
     databases = tuple(replace(one, chain=recorded.chain(one.number)) for one in facts.databases)

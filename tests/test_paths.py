@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sweeps import examples
 
 from tokar.errors import InputError, RestoreError
-from tokar.restore.paths import PathMap, PathResolver, last_component, native, parse_map, same_place, take_apart
+from tokar.paths import PathMap, PathResolver, last_component, native, parse_map, same_place, take_apart
 
 if TYPE_CHECKING:
     from pathlib import Path

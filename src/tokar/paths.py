@@ -67,6 +67,11 @@ def same_place(text: str) -> tuple[str, ...]:
     return found.key if found else (text,)
 
 
+def place_on_server(text: str) -> tuple[str, ...]:
+    """Return what two spellings of a path on a server have in common, whichever host a share names."""
+    return same_place(text)[1:]
+
+
 def joined(directory: str, name: str) -> str:
     """Return the path of a name in a directory of a plan, in the manner of the machine that the plan is for."""
     return posixpath.join(directory, name) if directory.startswith("/") else ntpath.join(directory, name)
