@@ -272,7 +272,10 @@ def test_a_description_that_cannot_be_kept_is_refused(
     assert caught.value.hint == hint
 
 
-@pytest.mark.parametrize("files", [{}, {"notes.txt": b"x"}], ids=["empty", "nothing of the engine"])
+NO_SET = {"empty": {}, "nothing of the engine": {"notes.txt": b"x"}, "garbage": {"SRUDB.dat": b"\x5a\xa5\x17" * 20_000}}
+
+
+@pytest.mark.parametrize("files", NO_SET.values(), ids=NO_SET)
 def test_a_folder_without_a_set_is_refused(tmp_path: Path, files: dict[str, bytes]) -> None:
     with pytest.raises(InputError, match="there is nothing to archive"):
         gathered(write(tmp_path / "in", files))

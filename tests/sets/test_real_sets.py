@@ -287,7 +287,8 @@ for name, file in (("clean", DB), ("crashed", DB)):
     row(name, "a bit in a page", bits(file, 9 * 4096 + 500), YES, Kind.PAGES_CORRECTABLE)
     row(name, "bits in a page", bits(file, 9 * 4096 + 500, 9 * 4096 + 1000), NOT, Kind.PAGES_DAMAGED, -1018)
     row(name, "alone, headers of zeros", both(only(file), zeros(file, 0, 8192)), NOT, Kind.DATABASE_UNREADABLE, -1018)
-    row(name, "alone, and garbage", both(only(file), garbage(file)), OPEN)
+    row(name, "alone, a database by its name, and garbage", both(only(file), garbage(file), rename(file, "SRUDB.edb")),
+        OPEN)
 row("after", "under another name, and nothing is attached at the end", rename(DB, "SRUDB.dat.bak"), YES)
 row("dirty", "its last log is the current one", both(drop(CUR), rename(log(0x51), CUR)), YES)
 row("crashed", "the database is a log", lambda files: files.update({DB: files[log(4)]}), NOT, Kind.DATABASE_UNREADABLE,
