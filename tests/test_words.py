@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tokar
-from tokar.words import count_text, install_text, log_range, ranges, some, spans
+from tokar.words import count_text, install_text, log_range, meant, ranges, some, spans
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 entries"), (1, "1 entry"), (1200, "1,200 entries")])
@@ -57,3 +57,20 @@ def test_without_an_installation_the_checkout_is_named(monkeypatch: pytest.Monke
 def test_no_hint_names_tokar_as_something_on_an_index() -> None:
     source = Path(tokar.__file__).parent
     assert [path for path in source.rglob("*.py") if "pip install 'tokar" in path.read_text("utf-8")] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("ca.edbx", "did you mean: DataBase/CA.edb; list them"),
+        ("CA.edp", "did you mean: DataBase/CA.edb; list them"),
+        ("zzzz", "list them"),
+        ("", "list them"),
+    ],
+)
+def test_a_word_that_names_nothing_comes_with_the_names_that_are_like_it(word: str, hint: str) -> None:
+    assert meant(word, ["DataBase/CA.edb", "DataBase/edb00001.log"], "list them") == hint
+
+
+def test_of_very_many_names_the_first_ones_are_compared() -> None:
+    assert meant("name 5000000", (f"name {at}" for at in range(10_000_000)), "").startswith("did you mean: name ")

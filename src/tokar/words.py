@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 from tokar import names
+
+_MOST_COMPARED: Final = 2000
 
 
 def noun(count: int, singular: str, plural: str = "") -> str:
@@ -67,6 +70,25 @@ def some(items: Iterable[str], most: int = 8) -> str:
     found = iter(items)
     listed, rest = [*islice(found, most)], sum(1 for _ in found)
     return ", ".join(listed) + (f" and {rest:,} more" if rest else "")
+
+
+def meant(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return a hint for a word that names nothing: the names that are like it, whole or by their leaves.
+
+    Args:
+        word: The word.
+        known: The names; of very many the first ones are looked at.
+        otherwise: What to do where none is like it.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - start-up time
+
+    keys: dict[str, str] = {}
+    for name in islice(known, _MOST_COMPARED):
+        for key in (names.collision_key(name), names.collision_key(names.leaf_of(name))):
+            keys.setdefault(key, name)
+    alike = dict.fromkeys(keys[key] for key in get_close_matches(names.collision_key(word), keys, n=6))
+    found = f"did you mean: {some(map(names.printable, alike), 3)}" if alike else ""
+    return "; ".join(filter(None, (found, otherwise)))
 
 
 def install_text(extra: str) -> str:

@@ -165,6 +165,43 @@ def test_an_entry_that_is_not_there_cannot_be_asked_for(archive: Path, tmp_path:
     assert result.hint == "list the entries with: tokar inspect --entries ARCHIVE"
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--chain"], ["--right-names"], ["--all-files"]])
+def test_a_name_of_no_entry_beside_good_ones_is_refused_with_those_that_are_like_it(
+    archive: Path, tmp_path: Path, options: list[str]
+) -> None:
+    result = tokar(
+        "restore", *options, archive, "--into", tmp_path / "out", "--only", "db.edb", "--only", "bd.edb", "--only", "no"
+    )
+    refused(result, "no entry has the name bd.edb", 2)
+    assert result.hint == "did you mean: db.edb; list the entries with: tokar inspect --entries ARCHIVE"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["inspect", "--headers", "--only", "db.edb", "--only", "bd.edb"],
+        ["inspect", "--pages", "--only", "db.edb", "--only", "bd.edb"],
+        ["extract"],
+        ["restore", "--dry-run", "--into", "out", "--to", "bd.edb=out/x"],
+    ],
+    ids=" ".join,
+)
+def test_whoever_takes_names_of_entries_says_which_are_like_one_that_none_has(
+    archive: Path, command: list[str]
+) -> None:
+    result = tokar(*command, archive, *(["bd.edb", "-o", "out"] if command == ["extract"] else []))
+    refused(result, "no entry has the name bd.edb", 2)
+    assert result.hint == "did you mean: db.edb; list the entries with: tokar inspect --entries ARCHIVE"
+
+
+def test_a_branch_that_no_log_has_is_refused_with_those_that_are_like_it(archive: Path, tmp_path: Path) -> None:
+    result = tokar("restore", archive, "--into", tmp_path / "out", "--branch", "ebd.log")
+    refused(result, "no log here is called ebd.log", 2)
+    assert (result.hint or "").startswith("did you mean: edb.log")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_single_file_can_be_sent_elsewhere(archive: Path, tmp_path: Path) -> None:
     done("restore", archive, "--into", tmp_path / "out", "--to", f"db.edb={tmp_path}/other/new.edb")
     assert contents(tmp_path / "other") == {"new.edb": SET["db.edb"]}

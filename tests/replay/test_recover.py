@@ -329,6 +329,17 @@ def test_only_what_is_wanted_is_recovered(tmp_path: Path) -> None:
         run(folder, tmp_path / "other", only=["x.edb"])
 
 
+@pytest.mark.parametrize("only", [["SRUDB.dat", "SRUDB.dta"], ["SRUDB.dta", "SRUDB.dat"], ["SRUDB.dta"]])
+def test_a_name_of_no_database_is_refused_beside_others_too_with_those_that_are_like_it(
+    tmp_path: Path, only: list[str]
+) -> None:
+    folder = advancing(tmp_path / "in")
+    with pytest.raises(SetError, match=r"there is no such database here: SRUDB\.dta") as caught:
+        run(folder, tmp_path / "out", only=only)
+    assert caught.value.hint == "did you mean: SRUDB.dat; the databases here: SRUDB.dat"
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     assert "neither an archive nor" in refused(tmp_path / "in", tmp_path / "out")

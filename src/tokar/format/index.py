@@ -26,6 +26,7 @@ from tokar.format.bodies import FileList, FileRecord, file_flags
 from tokar.format.encryption import NO_KEY, ContentKey
 from tokar.format.records import RecordHead
 from tokar.storage.bytesource import Buffer
+from tokar.words import meant
 
 _NUMBER = re.compile(r"#([0-9]{1,10})", re.ASCII)
 _MAX_LISTED = 5
@@ -136,15 +137,13 @@ def find_entries(
     for text in wanted:
         found = next((fitting[way] for way in ways[text] if way in fitting), [])
         if len(found) != 1:
-            raise _not_one(text, found, path)
+            raise _not_one(text, found, path) if found else _no_entry(text, entries, path)
         result += found
     return result
 
 
 def _not_one(text: str, found: Sequence[Entry], path: Path | str | None) -> NoSuchEntryError:
-    """Return the error for a text that does not name one entry."""
-    if not found:
-        return NoSuchEntryError(f"no entry has the name {text}", path=path)
+    """Return the error for a text that names several entries."""
     listed = ", ".join(f"#{entry.number} {entry.name}" for entry in found[:_MAX_LISTED])
     more = ", ..." if len(found) > _MAX_LISTED else ""
     return NoSuchEntryError(
@@ -152,6 +151,12 @@ def _not_one(text: str, found: Sequence[Entry], path: Path | str | None) -> NoSu
         path=path,
         hint="name one by its whole name, or by #NUMBER as tokar inspect --entries shows it",
     )
+
+
+def _no_entry(text: str, entries: Iterable[Entry], path: Path | str | None) -> NoSuchEntryError:
+    """Return the error for a text that names no entry, with the names that are like it."""
+    hint = meant(text, (entry.name for entry in entries), NoSuchEntryError.hint_text)
+    return NoSuchEntryError(f"no entry has the name {text}", path=path, hint=hint)
 
 
 _PACKER: Final = records.Packer(records.INDX_BODY)

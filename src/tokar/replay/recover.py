@@ -35,9 +35,10 @@ from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, NO_TIME
 from tokar.replay.chains import with_chains
 from tokar.replay.files import SetFiles
 from tokar.replay.whole import OpenReplay, Replay, Replayed
+from tokar.sets.facts import SetFacts
 from tokar.storage import windows
 from tokar.storage.sink import FileSink
-from tokar.words import some
+from tokar.words import meant, some
 
 FIRST_LINE: Final = "recovered by tokar, not by Windows: for reading, not for service"
 _WRITTEN_SINCE: Final = (7, 3704, 11)
@@ -106,6 +107,7 @@ def recover(
         RestoreError: The folder must not take it.
         StorageError: A file cannot be read or written.
     """
+    _demand_known(files.facts, only)
     _demand_place(out, [*files.server_folders, *_paths_in(files)], files.folders)
     with Replay(with_chains(files.facts, files.open), files.open) as replay:
         chosen = _chosen(replay, only)
@@ -195,8 +197,25 @@ def _chosen(replay: Replay, only: Sequence[str]) -> list[OpenReplay]:
                 hint = "recover it in a folder of its own, with the logs that are for it"
                 raise SetError(f"{names.printable(one.name)} is left out: {why}", hint=hint)
     if not found:
-        raise SetError("there is no such database here" if only else "there is no database here")
+        raise SetError("there is no database here")
     return found
+
+
+def _demand_known(facts: SetFacts, only: Sequence[str]) -> None:
+    """Check that each name that is asked for is that of a database here, before anything is played."""
+    here = [one.name for one in facts.databases if not one.temporary]
+    known: dict[str, list[bool]] = {}  # whether those of a name are temporary ones
+    for one in facts.databases:
+        for name in (one.name, one.leaf):
+            known.setdefault(names.collision_key(name), []).append(one.temporary)
+    for text in only:
+        found = known.get(names.collision_key(text), [])
+        if found and all(found):
+            raise SetError(f"{names.printable(text)} is a temporary database: the engine makes it anew")
+        if not found:
+            otherwise = f"the databases here: {some(map(names.printable, here))}" if here else ""
+            message = f"there is no such database here: {names.printable(text)}"
+            raise SetError(message, hint=meant(text, here, otherwise) or None)
 
 
 def _keys_of(one: OpenReplay) -> set[str]:

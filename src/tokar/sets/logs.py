@@ -26,7 +26,7 @@ from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.links import LinkFault, LinkProof, altered, link
-from tokar.words import some
+from tokar.words import meant, some
 
 BASE_LENGTH: Final = 3
 """Characters in the base name of a log of which no other tells."""
@@ -340,7 +340,12 @@ class LogTable:
                 raise InputError(f"several logs are called {printable(name)}", hint=f"name one of {listed}")
             if found:
                 return next(iter(found.values()))
-        raise InputError(f"no log here is called {printable(name)}", hint="name one of the logs that are listed")
+        hint = meant(
+            name,
+            (copy.facts.name for one in self.all() for copy in one.copies),
+            "tokar inspect --entries ARCHIVE lists them",
+        )
+        raise InputError(f"no log here is called {printable(name)}", hint=hint)
 
     def distinct(self, signature: Signature, generation: int) -> list[LogFacts]:
         """Return the logs of a generation in a stream, each once; where there are none, those of unknown formats."""
