@@ -189,6 +189,25 @@ def test_a_copy_that_is_left_out_is_named_and_decides_nothing(real: Path, tmp_pa
         assert "left out: copy.dat: a copy of SRUDB.dat, of the same time" in done(*verb, tmp_path / "in").stdout
 
 
+@pytest.mark.samples
+@pytest.mark.parametrize("name", ["SRU00003 - Copy.log", "SRU00003.log.bak", "SRU00077.log", "old/SRU00003.log"])
+def test_a_log_that_is_left_out_is_named_by_every_verb_with_the_same_reason(
+    real: Path, tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(real, tmp_path / "in")
+    (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+    shutil.copy(real / "SRU00003.log", tmp_path / "in" / name)
+    done("create", "-q", tmp_path / "a.tokar", tmp_path / "in")
+    (start,) = done("check", "--json", tmp_path / "a.tokar").json()["archives"]
+    reasons = {one["name"]: one["reason"] for one in start["verdict"]["left_out"]}
+    planned = done("restore", "--dry-run", tmp_path / "a.tokar", "--into", tmp_path / "x").stdout
+    assert f"left out: {reasons[name]}" in planned
+    for at, place in enumerate((tmp_path / "in", tmp_path / "a.tokar")):
+        for verb in (("replay",), ("recover", "--out", tmp_path / f"out{at}"), ("check", "--replay")):
+            assert f"left out: {name}: {reasons[name]}" in done(*verb, place).stdout, verb
+        assert done("replay", "--json", place).json()["databases"][0]["left_out"] == [f"{name}: {reasons[name]}"]
+
+
 @pytest.fixture(scope="module")
 def apart(real: Path) -> list[Path]:
     """The database in one archive, its logs in two others, the one in the middle last."""

@@ -86,6 +86,7 @@ def _print(facts: SetFacts, reports: list[Replayed]) -> None:
             output.lines("    ! ", map(str, chain.off))
         if report.why_not:
             output.line(f"  not rehearsed: {output.safe(report.why_not)}")
+            output.lines("  left out: ", report.left_out)
             output.lines("    ! ", map(clash_text, report.clashes[:_MAX_LISTED]))
         else:
             output.lines("  ", report_lines(report))

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, Self
 
 from tokar.as_json import as_json
@@ -23,9 +24,10 @@ from tokar.replay.player import Played, Player
 from tokar.replay.redo import Bounds, Clash, PageRedo
 from tokar.replay.stream import RecordsError, RecordStream, number_of, position_of
 from tokar.replay.undo import undo_open
-from tokar.sets.beside import copies_left_out, without_copies
+from tokar.sets.beside import without_copies
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
+from tokar.sets.judge import judge_set
 from tokar.sets.links import LinkFault, altered, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.need import Basis
@@ -37,6 +39,7 @@ OpenFile = Callable[[FileFacts], ByteSource]
 UNCONFIRMED: Final = ("Split", "Delta", "Merge2")
 """Types that are played by rules which no file at hand confirms from end to end."""
 _KNOWN: Final = {Basis.CLEAN, Basis.REQUIRED_RANGE, Basis.TRAILER, Basis.BACKUP_RANGE}
+_MOST_REASONS: Final = 20
 _NOTHING_TO_PLAY: Final = "it was shut down, and no log leads on from there"
 
 
@@ -189,6 +192,17 @@ def attached_first(logs: Sequence[LogFacts], open_file: OpenFile) -> LogHeader:
     return LogHeader.read(open_file(logs[0]))
 
 
+def _by_reason(files: Iterable[tuple[FileFacts, str]]) -> Iterator[str]:
+    """Yield the files that are left out, those with one reason together, as far as so many are listed."""
+    found: dict[str, list[str]] = {}
+    for file, why in files:
+        found.setdefault(why, []).append(file.name)
+    for why, names in islice(found.items(), _MOST_REASONS):
+        yield f"{some(names)}: {why}"
+    if len(found) > _MOST_REASONS:
+        yield f"and {sum(map(len, [*found.values()][_MOST_REASONS:])):,} more"
+
+
 @dataclass(slots=True)
 class Replayed:
     """What playing the logs of a database on a copy came to."""
@@ -212,7 +226,8 @@ class Replayed:
     clash_count: int = 0
     forward: bool = False  # Whether the database was shut down, and logs lead on
     beyond: list[str] = field(default_factory=list)  # Later logs that were not played: they do not go on from the last
-    left_out: list[str] = field(default_factory=list)  # Other copies of it here, each with the reason
+    # Other copies of it here, and logs that no restore places, each with the reason.
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def changes(self) -> int:
@@ -227,7 +242,17 @@ class Replayed:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         names = ("name", "logs", "records", "applied", "present", "skipped", "pages", "changed", "untouched")
-        more = ("images_equal", "transactions", "undone", "clash_count", "forward", "beyond", "changes", "unconfirmed")
+        more = (
+            "images_equal",
+            "transactions",
+            "undone",
+            "clash_count",
+            "forward",
+            "beyond",
+            "left_out",
+            "changes",
+            "unconfirmed",
+        )
         return {
             **{name: as_json(getattr(self, name)) for name in (*names, *more)},
             "why_not": self.why_not or None,
@@ -288,7 +313,7 @@ class OpenReplay:
 class Replay:
     """Plays the logs of a set on its databases, in memory. A context manager: pages are at hand until its end.
 
-    Copies of a database that the verdict leaves out are left out here.
+    Copies of a database that the verdict leaves out are left out here. So are logs, which are named with its reasons.
 
     Args:
         facts: What the files of the set say.
@@ -298,8 +323,8 @@ class Replay:
     def __init__(self, facts: SetFacts, open_file: OpenFile) -> None:
         self._open_file = open_file
         self._stack = ExitStack()
-        apart = copies_left_out(facts)
-        self.left_out = [(one, apart[id(one)]) for one in facts.databases if id(one) in apart]  # Each with the reason
+        found = ((one.file, one.reason) for one in judge_set(facts).left_out)
+        self.left_out = [(file, why) for file, why in found if isinstance(file, DatabaseFacts | LogFacts)]
         self.targets = targets_of(without_copies(facts))
         self.databases: list[OpenReplay] = []
 
@@ -318,7 +343,7 @@ class Replay:
         for target in self.targets:
             why_not = target.why_not or target.unplayed
             report = Replayed(target.facts.name, why_not, forward=target.is_forward, beyond=target.beyond)
-            report.left_out = [f"{one.name}: {why}" for one, why in self.left_out if target.is_copied_in(one)]
+            report.left_out = [*_by_reason((one, why) for one, why in self.left_out if self._owner_of(one) is target)]
             if not why_not and not target.logs:
                 report.why_not = "" if target.header.is_clean else "there is no log to play"
                 report.untouched = target.header.page_count(target.facts.size)
@@ -327,6 +352,15 @@ class Replay:
         for stream in streams_of(target for target in self.targets if not target.unplayed):
             self._play(stream, [by_target[id(target)] for target in stream.targets])
         return self.databases
+
+    def _owner_of(self, file: FileFacts) -> Target | None:
+        """Return the database whose report names a file that is left out: the one it is of, else the first one."""
+        if isinstance(file, DatabaseFacts):
+            return next((one for one in self.targets if one.is_copied_in(file)), None)
+        own = file.signature if isinstance(file, LogFacts) else None
+        headers = ((one, one.facts.header) for one in self.targets)
+        its = (one for one, header in headers if header is not None and header.log_signature == own)
+        return next(its, self.targets[0])
 
     def _play(self, stream: Stream, databases: Sequence[OpenReplay]) -> None:
         player = None
