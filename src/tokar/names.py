@@ -292,6 +292,11 @@ def is_aside(name: str) -> bool:
     return ASIDE_MARK in name and _ASIDE.search(name) is not None
 
 
+def without_aside(name: str) -> str:
+    """Return a name as it was before an earlier restore put the file aside."""
+    return _ASIDE.sub("", name) if ASIDE_MARK in name else name
+
+
 def leaf_of(text: str) -> str:
     r"""Return the part of a name or path after its last `\` or `/`, whether or not it is a good file name."""
     part = text.rpartition("\\")[2]

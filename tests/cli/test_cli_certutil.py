@@ -244,7 +244,10 @@ def test_a_location_list_that_is_no_good_is_remarked_by_every_verb_that_judges(t
         assert text in result.stdout, options
         assert result.stdout.splitlines()[-1] == "RESTORABLE", options
         assert kind in done(*options, "--json", archive).stdout, options
-    assert "certutil goes by it: give a right one" in done("check", archive).stdout
+    for path in (archive, tmp_path / "backup"):
+        shown = done("check", path).stdout
+        assert text in shown
+        assert "certutil goes by it: give a right one" in shown
     assert text in done("restore", "--dry-run", archive, "--into", tmp_path / "out").stdout
 
 

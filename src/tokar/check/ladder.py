@@ -257,9 +257,10 @@ class _Check:
                 recorded.compare_chains(facts.databases)
         self.backup_set = replace(found, facts=facts)
         kept = facts.were_verified and not facts.examined
+        count = sum(not one.temporary for one in facts.databases)
         self._rungs[Rung.CONSISTENT] = RungResult(
             rung=Rung.CONSISTENT,
-            summary=f"{count_text(len(facts.databases), 'database')}, {count_text(len(facts.logs), 'log')}",
+            summary=f"{count_text(count, 'database')}, {count_text(len(facts.logs), 'log')}",
             findings=tuple(_unlike(name) for name in (recorded.unlike if recorded else ())),
             unproven=tuple(unjudged_in(facts)),
             details=("verified when the archive was made; --content does it again",) if kept else (),
@@ -457,7 +458,8 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
     results: _Chained = {}
     for backup_set, verdict, at in zip(chain.sets, chain.verdicts, range(len(chain.sets)), strict=True):
         start = chain.start_of(at)
-        summary = count_text(len(start.verdict.databases), "database") if start else ""
+        own_databases = [one for one in start.facts.databases if not one.temporary] if start else []
+        summary = count_text(len(own_databases), "database") if start else ""
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
         # Those of single files belong to the rung below.

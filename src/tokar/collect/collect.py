@@ -76,6 +76,10 @@ class Collection:
     signer: Signer | None = None  # Signs the archive when it is sealed
     recipients: KeyMaker | None = None  # For whom content is encrypted
 
+    def head(self, created: datetime | None = None) -> Head:
+        """Return HEAD of its archive."""
+        return _head(self.kind, self.profile, self.metadata, created or system_clock())
+
     @property
     def size(self) -> int:
         """Bytes of all files together."""
@@ -219,7 +223,7 @@ def collect(
         SigningError: It cannot be signed; nothing is left.
     """
     try:
-        head = _head(collection.kind, collection.profile, collection.metadata, clock())
+        head = collection.head(clock())
         _demand_outside(collection.gathered, sink)
         writer = ArchiveWriter(
             sink,

@@ -31,6 +31,7 @@ from tokar.ese import identify as ese
 from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
 from tokar.names import SET_ASIDE, collision_key, is_aside, is_key, leaf_of
+from tokar.sets.left_out import MADE_ANEW
 from tokar.storage.bytesource import FileSource
 
 _LINK: Final = "a link or a special file"
@@ -57,7 +58,6 @@ _NEVER_BY_NAME: Final = {
 }
 _NO_LOGS: Final = {FileKind.CHECKPOINT, FileKind.FLUSH_MAP}
 _LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RESERVE, NameRole.SHADOW_LOG}
-_MADE_ANEW: Final = "a {} file, rebuilt by the engine"
 _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}
 
 
@@ -229,7 +229,7 @@ class Gatherer:
                 return kind, reason
         if identity.kind is not FileKind.UNKNOWN:
             is_told = identity.kind is not FileKind.RESERVE or by_name.role is NameRole.RESERVE
-            made_anew = _MADE_ANEW.format(identity.kind.words)
+            made_anew = MADE_ANEW.format(identity.kind.words)
             return (
                 None,
                 made_anew if is_told else f"there is {identity.lacks} in it, and the engine has no such name",

@@ -28,8 +28,10 @@ from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.facts import SetFacts
+from tokar.sets.not_taken import with_not_taken
 from tokar.sets.outcome import LastLine, Word, passes, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
+from tokar.sets.server_list import list_facts
 from tokar.sets.start import ChainStart
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
 from tokar.trust.signatures import AllowedSigners
@@ -144,13 +146,15 @@ def set_on_disk(
         if reader.wants(file):
             reader.add(file, seen)
     label = some(paths)
+    facts = replace(reader.facts(label), locations=list_facts(collection.head()))
+    left_out = ((names.printable(one.name), one.reason) for one in collection.gathered.left_out)
     backup_set = BackupSet(
         label=label,
         id=b"",
         root=whole.digest(),
         kind=collection.kind,
         profile=collection.profile,
-        facts=reader.facts(label),
+        facts=with_not_taken(facts, left_out),
     )
     return SetOnDisk(backup_set, collection, tuple(changed))
 

@@ -468,7 +468,8 @@ def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
     undecided = (one for one in found.remarks if one.kind is FaultKind.LOG_FORKED and one.code is not None)
     for fault in (*found.blocking, *undecided):
         if fault.message not in said and (found.databases or of_a_stream):
-            whole = "the set" if found.databases else "what these logs are for"
+            is_of_logs = not found.databases or all(one.verdict is Verdict.TEMPORARY for one in found.databases)
+            whole = "what these logs are for" if is_of_logs and of_a_stream else "the set"
             yield _problem_of(", ".join(fault.databases) or whole, fault, clean)
 
 

@@ -20,6 +20,7 @@ from tokar.sets.judge import step_faults
 from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
+from tokar.sets.not_taken import database_left_out, missing_full
 from tokar.sets.outcome import LastLine, LeftOpen, Word, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
 from tokar.sets.start import ChainStart, are_of_several, faults_alone, make_start, servers_fault
 from tokar.words import logs_text, noun, some, spans
@@ -86,7 +87,7 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         cause = next((one.faults[0] for one in found if one.faults), None) or _missing_full(sets, backup_set, others)
         damaged = _as_said(damaged, starts)
         verdict = _verdict_of(None, (cause, *damaged, *_holes_below(sets, logs, number), *remarks))
-        return replace(verdict, part=part_of(backup_set.generations))
+        return replace(verdict, part=part_of(backup_set.generations, database_left_out(backup_set.facts)))
     base = next(start for start in starts if start.number == best.start)
     wanted = [one for one in _as_wanted(damaged, backup_set, logs, base) if one not in best.faults]
     return _verdict_of(best.start, (*best.faults, *wanted, *remarks))
@@ -285,9 +286,8 @@ def _too_old(sets: Sequence[BackupSet], start: ChainStart, number: int, run: Log
 
 def _missing_full(sets: Sequence[BackupSet], backup_set: BackupSet, starts: Sequence[ChainStart]) -> Fault:
     others = [sets[start.number].label for start in starts]
-    why = f"; {some(others)} is of another log stream" if others else ""
     receipts = [one.label for one in sets if one.receipt is not None and one.kind == "full"]
-    return _bring(Rules.MISSING_FULL.fault(backup_set.label, why, files=(backup_set.label,)), receipts)
+    return _bring(missing_full(backup_set.label, backup_set.facts, others), receipts)
 
 
 def _archive_not_here(backup_set: BackupSet) -> Fault:

@@ -73,7 +73,8 @@ class DatabaseRun:
         self._owned = owned
         if self.need.basis is Basis.UNUSABLE and facts.header is not None:
             rule = Rules.TEMPORARY if facts.temporary else Rules.STATE_UNUSABLE
-            self._note(rule.fault(facts.name, self.need.why, files=(facts.name,)))
+            why = facts.header.state_name if facts.temporary else self.need.why
+            self._note(rule.fault(facts.name, why, files=(facts.name,)))
 
     @property
     def signature(self) -> Signature | None:

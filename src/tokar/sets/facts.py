@@ -282,6 +282,7 @@ class FlushMapFacts(FileFacts):
 class ListFacts:
     """What the location list says that an archive keeps as the server gave it."""
 
+    is_certutil: bool = False  # Whether certutil writes it as a file
     note: str = ""  # Why it cannot be read
     is_empty: bool = False  # Whether nothing is in it
     databases: tuple[str, ...] = ()  # The paths of the database files in it
@@ -304,6 +305,8 @@ class SetFacts:
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
     aside: tuple[AsideFacts, ...] = ()  # Files that an earlier restore set aside
     locations: ListFacts | None = None  # The location list of its server; None where none was kept
+    # Files that may be its database, and were not taken: their names, each with the reason.
+    not_taken: tuple[tuple[str, str], ...] = ()
     other_count: int = 0  # Files that are none of these
     examined: bool = False  # Whether pages and segments were checked, not only headers
     # The profile of its tokens, empty for files on disk: that of whoever asks, not what the files say.

@@ -263,8 +263,8 @@ class Rules:
     DATABASE_UNREADABLE = Rule(FaultKind.DATABASE_UNREADABLE, "{} cannot be read: {}", _ANOTHER_COPY, -1018)
     STATE_UNUSABLE = Rule(FaultKind.STATE_UNUSABLE, "{} cannot be recovered from this copy: {}",
         "use another backup of this database", -550)
-    TEMPORARY = Rule(FaultKind.STATE_UNUSABLE, STATE_UNUSABLE.text,
-        "leave it out: the engine makes it anew", severity=Severity.WARNING)
+    TEMPORARY = Rule(FaultKind.STATE_UNUSABLE, "{} is a temporary database ({}): the engine makes it anew",
+        "nothing with tokar restore, which leaves it out", severity=Severity.WARNING)
     DATABASE_CUT = Rule(FaultKind.DATABASE_CUT,
         "{} is cut short, or something was appended: {} bytes are not a whole number of pages of {}",
         _ANOTHER_COPY, -1206, hard=-561)
@@ -458,6 +458,8 @@ class Rules:
     MISSING_FULL = Rule(FaultKind.MISSING_FULL,
         "{} has no database, and no set with the databases of its log stream is here{}",
         "add the full that these logs go on from", -560)
+    DATABASE_LEFT_OUT = Rule(FaultKind.MISSING_FULL, "{} has logs alone: {}",
+        "see to that file, if it is the database of these logs; else add the full that they go on from", -560)
     FULL_NOT_HERE = Rule(FaultKind.MISSING_FULL, "only the receipt {} is here, not its archive {}{}",
         "bring the archive here", -560)
     LOGS_NOT_HERE = Rule(FaultKind.LOG_MISSING, FULL_NOT_HERE.text, FULL_NOT_HERE.next_step, -543)

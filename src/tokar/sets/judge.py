@@ -33,7 +33,7 @@ from tokar.sets.facts import AttachedDatabase, CheckpointFacts, DatabaseFacts, L
 from tokar.sets.fault_list import for_owner, in_order, listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.file_faults import database_faults, forked, log_fault
-from tokar.sets.left_out import NOT_PLACED, LeftOut, LeftOutFiles, Reason, left_out_of
+from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Reason, left_out_of
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
@@ -100,7 +100,8 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
         facts: What its files say; of several archives together, where they form a chain.
         without: Logs, by identity, of another history than the one that is wanted (`LogTable.beside_branch`).
     """
-    apart, all_databases, facts = copies_left_out(facts), facts.databases, without_copies(facts)
+    apart, all_databases, whole = copies_left_out(facts), facts.databases, without_copies(facts)
+    facts, temporary = _without_temporary(whole)
     table = LogTable([log for log in facts.logs if id(log) not in without])
     runs = [DatabaseRun(database, table, facts.owned_streams) for database in facts.databases]
     proven: dict[Signature | None, TimesByGeneration] = {}
@@ -113,23 +114,40 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
         run.faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases, facts.logs), facts.profile)
     _give_up_lost(runs)
     between = [*_holes_between(runs)]
-    verdicts = tuple(run.verdict() for run in runs)
+    verdicts = [run.verdict() for run in runs]
     roles = roles_of(facts, runs)
     faults = for_owner(between, facts.profile) + [fault for run in runs for fault in run.faults]
-    others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(facts, runs)]
+    others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(whole, runs)]
     beside = [one for one in all_databases if id(one) in apart]
-    copies = chain(((one, Reason(apart[id(one)])) for one in beside), ((one, Reason(SET_ASIDE)) for one in facts.aside))
+    reasons = [*((one, apart[id(one)]) for one in beside), *((one, SET_ASIDE) for one in facts.aside)]
+    reasons += [(one, TEMPORARY) for one in temporary]
+    copies = ((one, Reason(why)) for one, why in reasons)
     left_out = LeftOutFiles(chain(left_out_of(facts, table, runs, roles), copies))
     others += current_faults(facts, _ends(runs), (one.file for one in left_out))
     faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
     faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
+    open_questions = tuple(dict.fromkeys(_open_questions(facts, verdicts)))
+    made_anew = [DatabaseRun(one, table, frozenset()) for one in temporary]
+    in_place = {id(file) for file, _ in in_place_of_databases(whole)}
+    faults += [fault for run in made_anew if id(run.facts) not in in_place for fault in run.faults]
     return SetVerdict(
-        databases=verdicts,
+        databases=(*verdicts, *(run.verdict() for run in made_anew)),
         log_roles=roles,
         faults=in_order(faults),
-        not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
+        not_checked=open_questions,
         left_out=left_out,
     )
+
+
+def _without_temporary(facts: SetFacts) -> tuple[SetFacts, list[DatabaseFacts]]:
+    """Return facts without temporary databases, which no log is played onto and nobody restores, and these.
+
+    One that lies alone is all that there is to judge.
+    """
+    temporary = [one for one in facts.databases if one.temporary]
+    if not temporary or (len(temporary) == len(facts.databases) and not facts.logs):
+        return facts, []
+    return replace(facts, databases=tuple(one for one in facts.databases if not one.temporary)), temporary
 
 
 def _ends(runs: Sequence[DatabaseRun]) -> Iterator[tuple[DatabaseFacts, LogFacts]]:

@@ -18,6 +18,10 @@ PLACED_AS: Final = "another file is placed as generation "
 """Its generation follows."""
 NEXT_LOG: Final = "the next log being prepared, which nobody needs beside a current log"
 """The engine begins it anew: it does no harm where it lies."""
+MADE_ANEW: Final = "a {} file, rebuilt by the engine"
+"""What it is by its header."""
+TEMPORARY: Final = "a temporary database: the engine makes it anew"
+"""Nobody needs it, wherever it lies."""
 UNREADABLE: Final = "cannot be read, and is not needed: "
 """What was found in it follows."""
 
@@ -105,9 +109,6 @@ def left_out_of(
     for flush_map in facts.flush_maps:
         if flush_map.signature not in known:
             yield flush_map, Reason("out of step with every database here: the engine makes a new one")
-    for database in facts.databases:
-        if database.temporary and len(facts.databases) > 1:
-            yield database, Reason("a temporary database: the engine makes it anew")
     yield from _logs_left_out(facts, table, runs, roles)
     again = _logs_left_out(facts, table, runs, roles) if facts.next_logs else ()
     apart = {id(file) for file, _ in again}

@@ -78,10 +78,16 @@ class LastLine:
         return {"word": self.word.value, "why": self.why or None}
 
 
-def part_of(generations: tuple[int, int] | None) -> LastLine:
-    """Return what a set of nothing but logs comes to, whose own files are in order."""
+def part_of(generations: tuple[int, int] | None, left_out: str = "") -> LastLine:
+    """Return what a set of nothing but logs comes to, whose own files are in order.
+
+    Args:
+        generations: Its lowest and its highest log.
+        left_out: Which database is here and left out, and why.
+    """
     before = max(generations[0] - 1, 1) if generations else 0
-    return LastLine(Word.PART_OF_A_CHAIN, f"needs a full that reaches 0x{before:X}" if before else "needs a full")
+    needs = f"needs a full that reaches 0x{before:X}" if before else "needs a full"
+    return LastLine(Word.PART_OF_A_CHAIN, f"{needs}; {left_out}" if left_out else needs)
 
 
 def unproven(verdict: SetVerdict) -> Iterator[str]:
@@ -114,9 +120,10 @@ def unjudged_in(facts: SetFacts) -> Iterator[str]:
 def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
     """Return what the verdict on a set comes to, and what its files say."""
     from tokar.sets.facts import is_foreign  # noqa: PLC0415 - start-up time
+    from tokar.sets.not_taken import database_left_out  # noqa: PLC0415 - start-up time
 
     is_part = facts.logs and all(one.temporary for one in facts.databases) and not is_foreign(facts.profile)
-    part = part_of(facts.generations) if is_part else None
+    part = part_of(facts.generations, database_left_out(facts)) if is_part else None
     return weigh(verdict.blocking, left_open(verdict, facts), part)
 
 

@@ -33,20 +33,22 @@ def list_facts(head: Head) -> ListFacts | None:
     kept = head.location_list
     if kept is None or is_foreign(head.profile):
         return None
+    is_certutil = head.profile == "certadm"
     try:
         listed = parse_location_list(kept.data, wide=kept.form == "w", encoding=_ANY_BYTES)
     except LocationListError as error:
-        return ListFacts(note=str(error))
+        return ListFacts(is_certutil=is_certutil, note=str(error))
     own = [one for one in listed if role(one.token) is Role.DATABASE]
     files = tuple(one.path for one in own if one.kind is not Kind.DIRECTORY and one.path.lower().endswith(_FILES))
-    return ListFacts(is_empty=not listed, databases=files, has_folders=len(files) < len(own))
+    has_folders = len(files) < len(own)
+    return ListFacts(is_certutil=is_certutil, is_empty=not listed, databases=files, has_folders=has_folders)
 
 
 def list_faults(facts: SetFacts) -> Iterator[Fault]:
     """Yield what is wrong with the location list of a set."""
     if facts.locations is None:
         return
-    if facts.profile != "certadm":
+    if not facts.locations.is_certutil:
         yield from _list_faults("the location list", facts.locations, facts)
         return
     for one in _list_faults(CERTUTIL_LIST, facts.locations, facts):
