@@ -131,3 +131,10 @@ def test_a_temporary_database_counts_as_none_in_an_archive(name: str, base: dict
         assert [text for text in said_of_it if text in result.stdout + result.stderr] == [], verb
     assert f"{len(base)} database" in done("check", made.path).stdout
     assert f"{name} is a temporary database (Just Created): the engine makes it anew" in done("check", made.path).stdout
+
+
+def test_a_temporary_database_that_is_placed_as_it_lay_does_no_harm(tmp_path: Path) -> None:
+    made = archive(tmp_path / "a.tokar", {"tmp.edb": TEMPORARY, DATABASE: bytes(dirty(5, 7)), **logs(5, 7)})
+    plain = last_line(done("restore", "--dry-run", made.path, "--into", tmp_path / "out"))
+    for options in (["--all-files", "--into"], ["--tree"]):
+        assert last_line(done("restore", "--dry-run", made.path, *options, tmp_path / "out")) == plain, options

@@ -32,7 +32,7 @@ from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.instances import files_of, instances_of
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
-from tokar.sets.left_out import NEXT_LOG
+from tokar.sets.left_out import HARMLESS
 from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
 from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, refusal, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
@@ -441,7 +441,7 @@ def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
             name=one.file.name,
             reason=one.reason,
             code=one.code,
-            is_harmless=one.why.text == NEXT_LOG,
+            is_harmless=one.why.text in HARMLESS,
         )
         for one in found.left_out
         if one.file.number is not None

@@ -20,7 +20,7 @@ from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.fault_list import in_order
 from tokar.sets.faults import Fault, FaultKind, Rules
 from tokar.sets.judge import judge_set
-from tokar.sets.left_out import NEXT_LOG, LeftOut
+from tokar.sets.left_out import HARMLESS, LeftOut
 from tokar.sets.links import link
 from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of
@@ -444,7 +444,7 @@ def _left_out(
             reason, code = (own.reason, own.code) if own else (said, None)
             if id(file) in chain.without:
                 reason, code = "of another history than the one that was asked for", -515
-            does_no_harm = reason == NEXT_LOG or id(file) in leading
+            does_no_harm = reason in HARMLESS or id(file) in leading
             found[at, file.number] = NotPlaced(
                 at=at, entry=file.number, name=file.name, reason=reason, code=code, is_harmless=does_no_harm
             )

@@ -22,6 +22,8 @@ MADE_ANEW: Final = "a {} file, rebuilt by the engine"
 """What it is by its header."""
 TEMPORARY: Final = "a temporary database: the engine makes it anew"
 """Nobody needs it, wherever it lies."""
+HARMLESS: Final = {NEXT_LOG, TEMPORARY}
+"""Reasons of files that recovery does not mind."""
 UNREADABLE: Final = "cannot be read, and is not needed: "
 """What was found in it follows."""
 
