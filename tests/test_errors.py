@@ -100,6 +100,10 @@ def test_values_travel_as_attributes() -> None:
         (errno.ESTALE, "mount"),
         (errno.EIO, "log"),
         (errno.EMFILE, "-n"),
+        (errno.ELOOP, "circle"),
+        (errno.EISDIR, "name a file"),
+        (errno.ENOTDIR, "name a directory"),
+        (errno.ENAMETOOLONG, "shorten"),
     ],
 )
 def test_what_the_system_refuses_has_the_next_step_for_its_reason(number: int, word: str) -> None:

@@ -179,6 +179,10 @@ _NEXT_STEPS: Final = {
         (errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN),
         "the network drive does not answer: mount it again, and run again",
     ),
+    errno.ELOOP: "links lead in a circle, or one stands where none is followed: remove it, or name what it leads to",
+    errno.EISDIR: "a directory stands in the place of a file: move it away, or name a file",
+    errno.ENOTDIR: "a file stands in the place of a directory: move it away, or name a directory",
+    errno.ENAMETOOLONG: "shorten the name, or name a place nearer to the root",
     errno.EINVAL: "the file system or the device does not do that: use another one",
 }
 

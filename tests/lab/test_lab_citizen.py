@@ -212,3 +212,84 @@ def test_a_registration_whose_folder_is_elsewhere_is_refused(path: str, tmp_path
     (tmp_path / "a" / "restore-in-progress.json").write_text(json.dumps({**told, "backup_log_path": path}))
     with pytest.raises(InputError, match=r"leads out of the lab|was changed"):
         open_lab(tmp_path / "a").recover()
+
+
+LOGS = Path("C", "Windows", "System32", "CertLog")
+WRITTEN = [
+    Path("lab.tmp"),
+    Path("lab.json"),
+    *(LOGS / one for one in ("edb.log", "edbtmp.log", "edb.chk", "Lab CA.edb")),
+]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A lab that has worked."""
+    done("lab", "new", tmp_path / "a", "--profile", "certadm")
+    done("lab", "work", tmp_path / "a", "-n", "20")
+    return tmp_path / "a"
+
+
+def refused_everywhere(lab: Path, complaint: str) -> None:
+    for words in (("work", lab, "-n", "30"), ("recover", lab), ("defragment", lab), ("set", lab, "circular=on")):
+        result = tokar("lab", *words)
+        assert (result.exit_code, complaint in result.error) == (2, True), (words, result.stderr)
+        assert "files of its own" in result.hint
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("name", WRITTEN[:-1], ids=str)
+def test_nothing_is_written_through_a_link_in_a_lab(name: Path, lab: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    if (lab / name).exists():
+        (lab / name).rename(outside)
+    else:
+        outside.write_bytes(b"a file of somebody")
+    (lab / name).symlink_to(outside)
+    before = outside.read_bytes()
+    refused_everywhere(lab, "a link stands where the lab has files")
+    assert outside.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names")
+@pytest.mark.parametrize("name", [*WRITTEN, Path("restore-in-progress.json"), LOGS / "edb00009.log"], ids=str)
+@pytest.mark.parametrize("kind", ["a pipe", "a directory"])
+def test_no_pipe_and_no_directory_is_taken_for_a_file_of_a_lab(kind: str, name: Path, lab: Path) -> None:
+    (lab / name).unlink(missing_ok=True)
+    if kind == "a pipe":
+        os.mkfifo(lab / name)
+    else:
+        (lab / name).mkdir()
+    if name == Path("lab.json"):
+        result = tokar("lab", "work", lab)
+        assert (result.exit_code, kind.removeprefix("a ") in result.error) == (1, True)
+    else:
+        refused_everywhere(lab, f"{kind} stands where the lab has files")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are counted in another way there")
+def test_a_file_that_has_a_name_outside_of_the_lab_is_not_changed(lab: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.hardlink_to(lab / LOGS / "edb.log")
+    before = outside.read_bytes()
+    refused_everywhere(lab, "another name outside the lab")
+    assert outside.read_bytes() == before
+    outside.rename(lab / LOGS / "inside.bin")
+    done("lab", "work", lab)
+
+
+def test_other_files_and_folders_in_a_lab_are_in_nobodys_way(lab: Path) -> None:
+    (lab / "notes").mkdir()
+    (lab / LOGS / "old").mkdir()
+    (lab / LOGS / "notes.txt").write_text("mine")
+    done("lab", "work", lab)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_lab_may_be_named_by_a_link_to_it(lab: Path, tmp_path: Path) -> None:
+    (tmp_path / "b").symlink_to(lab)
+    done("lab", "work", tmp_path / "b")
+    (lab / "C" / "Windows").rename(lab / "elsewhere")
+    (lab / "C" / "Windows").symlink_to("Windows")
+    result = tokar("lab", "work", lab)
+    assert (result.exit_code, "links lead in a circle" in result.hint) == (1, True)

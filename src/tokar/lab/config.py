@@ -17,6 +17,7 @@ from tokar import tokens
 from tokar.errors import InputError, StorageError
 from tokar.lab.engine import era_of
 from tokar.lab.instance import Place
+from tokar.lab.own_files import demand_inside
 from tokar.server.contract import Registration
 from tokar.storage.bytesource import read_start
 from tokar.storage.stored_json import parse_json, typed
@@ -145,7 +146,7 @@ def load_config(folder: Path) -> Config:
         found = typed(Config, parse_json(read_start(folder / CONFIG_NAME, _MAX_SIZE)))
         _demand_sense(found)
     except StorageError as error:
-        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, _NO_SUCH):
+        if not isinstance(error.__cause__, _NO_SUCH):
             raise
         raise InputError("this is no lab", path=folder, hint="make one with: tokar lab new DIR") from error
     except InputError as error:
@@ -154,18 +155,6 @@ def load_config(folder: Path) -> Config:
     place = found.place(folder)
     demand_inside(folder, place.logs, place.system, *place.databases.values())
     return found
-
-
-def demand_inside(folder: Path, *paths: Path) -> None:
-    """Check that paths lie in the folder of a lab, links included: nothing outside it is touched.
-
-    Raises:
-        InputError: One does not.
-    """
-    inside = folder.resolve()
-    for path in paths:
-        if not path.resolve().is_relative_to(inside):
-            raise InputError("it leads out of the lab", path=path, hint="put a folder of its own there, and no link")
 
 
 def _demand_sense(config: Config) -> None:

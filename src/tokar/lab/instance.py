@@ -39,6 +39,11 @@ class Place:
     base: str = "edb"  # Base name of the log stream
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that it works in."""
+        return (self.logs, self.system, *(path.parent for path in self.databases.values()))
+
+    @property
     def checkpoint(self) -> Path:
         """Where the checkpoint lies."""
         return checkpoint_path(self.system, self.base)

@@ -6,6 +6,7 @@ paths of the server are kept below it: `D:\exchsrvr\logs` is `FOLDER/D/exchsrvr/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +22,6 @@ from tokar.lab.config import (
     Config,
     RestoreInProgress,
     default_config,
-    demand_inside,
     load_config,
     load_registration,
     local_path,
@@ -34,6 +34,7 @@ from tokar.lab.engine_recovery import Recovered, RegisteredSet, hard_recovery, s
 from tokar.lab.instance import Instance, Life, Listener, Place, Workload
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
+from tokar.lab.own_files import demand_inside, demand_own_files
 from tokar.lab.tables import compact, dump
 from tokar.storage.directory import Directory, Lock
 
@@ -81,13 +82,14 @@ class Lab:
         if self._held is None:
             with ExitStack() as stack:
                 try:
-                    folder = stack.enter_context(Directory(str(self.folder)))
+                    folder = stack.enter_context(Directory(os.path.realpath(self.folder)))
                     stack.enter_context(Lock(folder, _LOCK_NAME, _IN_USE))
                 except StorageError as error:
                     if error.message != _IN_USE:
                         raise
                     raise EngineError(FILE_IN_USE, error.message, path=self.folder, hint=_IN_USE_HINT) from error
                 self.config = load_config(self.folder)  # as whoever had it before left it
+                demand_own_files(self.folder, *self.place.folders)
                 self._held = stack.pop_all()
         try:
             yield
@@ -242,6 +244,7 @@ class Lab:
         path, logs = registration.backup_log_path, life.place.logs
         folder = local_path(self.folder, path) if path else logs
         demand_inside(self.folder, folder)
+        demand_own_files(folder)
         restored = RegisteredSet(folder, registration.low_log, registration.high_log)
         recovered = hard_recovery(replace(life, place=self._restored(registration, life.place)), restored)
         remove_registration(self.folder)
@@ -353,7 +356,7 @@ def create_lab(
         raise InputError("a lab is made in a new or empty folder", path=folder, hint="name another folder")
     config = default_config(profile, databases or (2 if profile == "edbbcli" else 1), seed)
     era, place = era_of(profile), config.place(folder)
-    for each in (place.logs, place.system, *(path.parent for path in place.databases.values())):
+    for each in place.folders:
         each.mkdir(parents=True, exist_ok=True)
     life = Life(place, era, Clock(seed, 0, utc=era.utc), Chance(seed))
     if not empty:

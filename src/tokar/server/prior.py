@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from tokar import names, tokens
 from tokar.errors import ArchiveError, HeaderError, InputError
@@ -19,6 +20,8 @@ from tokar.sets.facts import LogFacts, is_foreign
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, LogTold, read_receipt
 from tokar.sets.recorded import RecordedFacts
+
+_OTHER: Final = "name the archive of the set before this one, or take a full backup"
 
 
 def load_prior(path: Path) -> PriorSet:
@@ -39,7 +42,7 @@ def load_prior(path: Path) -> PriorSet:
         if is_foreign(archive.head.profile) and known:
             return PriorSet(archive.id, archive.root, prior_log(int(known["high"])), archive.head.text("server"))
         if not logs:
-            raise InputError("the set has no log to go on from", path=path)
+            raise InputError("the set has no log to go on from", path=path, hint=_OTHER)
         _, last = max(logs, key=lambda pair: pair[0])
         recorded = RecordedFacts(archive) if archive.is_locked else None  # the server never holds its key
         (log,) = facts_of_archive(archive, entries=[last], recorded=recorded).logs
@@ -78,7 +81,7 @@ def _prior_from_receipt(path: Path) -> PriorSet:
     found = read_receipt(path)
     log = found.backup.get("log")
     if found.outcome != "sealed" or log is None:
-        raise InputError("this receipt tells of no set with logs to go on from", path=path)
+        raise InputError("this receipt tells of no set with logs to go on from", path=path, hint=_OTHER)
     try:
         stream, created = log.get("stream"), log.get("created")
         last = prior_log(
@@ -90,7 +93,7 @@ def _prior_from_receipt(path: Path) -> PriorSet:
             bytes.fromhex(found.archive["id"]), bytes.fromhex(found.archive["root"]), last, found.backup.get("server")
         )
     except (KeyError, TypeError, ValueError, HeaderError) as error:
-        raise InputError("this receipt lacks what a prior set is known by", path=path) from error
+        raise InputError("this receipt lacks what a prior set is known by", path=path, hint=_OTHER) from error
     beside = path.with_name(path.name.removesuffix(RECEIPT_SUFFIX))
     if beside.is_file():
         with Archive(beside) as archive:

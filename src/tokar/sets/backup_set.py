@@ -27,7 +27,7 @@ from tokar.format.records import MAGIC
 from tokar.format.verify import verify
 from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.read import facts_of_archive
-from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
+from tokar.sets.receipt import CHANGED_RECEIPT, RECEIPT_SUFFIX, Generations, read_receipt
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.seen import SeenFiles
 from tokar.storage.bytesource import OverwritesInputError, read_start
@@ -149,7 +149,7 @@ def set_of_receipt(path: Path) -> BackupSet:
             receipt=_range_of(found.backup.get("generations")),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError("this receipt lacks what a set is known by", path=path) from error
+        raise InputError("this receipt lacks what a set is known by", path=path, hint=CHANGED_RECEIPT) from error
 
 
 def _range_of(generations: Generations | tuple[int, int] | None) -> tuple[int, int]:

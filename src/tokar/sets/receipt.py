@@ -26,6 +26,7 @@ from tokar.storage.stored_json import parse_json, typed
 FORM: Final = "tokar receipt 1"
 RECEIPT_SUFFIX: Final = ".receipt.json"
 _MAX_SIZE: Final = 1 << 20
+CHANGED_RECEIPT: Final = "put back what the backup wrote, or move it away: its archive is judged without it"
 
 
 class Truncation(StrEnum):
@@ -119,8 +120,8 @@ class Receipt:
                     raise InputError(f"{min(missing)} is missing")  # noqa: TRY301 - told as all others
                 return typed(cls, value)
         except InputError as error:
-            raise InputError(f"this is no receipt: {error.message}", path=path) from error
-        raise InputError(f"this is no receipt of form {FORM!r}", path=path)
+            raise InputError(f"this is no receipt: {error.message}", path=path, hint=CHANGED_RECEIPT) from error
+        raise InputError(f"this is no receipt of form {FORM!r}", path=path, hint=CHANGED_RECEIPT)
 
 
 def receipt_path(archive: Path) -> Path:
