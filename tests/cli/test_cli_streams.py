@@ -516,3 +516,31 @@ def test_a_pipe_that_a_shell_hands_over_is_read_as_a_stream(archive: Path, words
     assert result.returncode == (2 if verb == "salvage" else 0), result.stderr.decode()
     assert b"standard-input" not in result.stdout + result.stderr
     assert verb in {"extract", "restore", "chain", "salvage"} or form.encode() in result.stdout
+
+
+@pytest.mark.parametrize("form", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("words", ["replay", "replay --json", "recover --out {out}"])
+def test_what_plays_logs_reads_a_pipe_as_it_reads_a_file(words: str, form: str, archive: Path, tmp_path: Path) -> None:
+    named, piped = tmp_path / "named", tmp_path / "piped"
+    verb, *options = words.replace("{out}", str(named)).split()
+    wanted = process(verb, *options, archive)
+    verb, *options = words.replace("{out}", str(piped)).split()
+    result = shell(f'cat {shlex.quote(str(archive))} | "$@"', verb, *options, form)
+    assert (result.returncode, result.stderr) == (wanted.returncode, wanted.stderr)
+    assert result.stdout == wanted.stdout.replace(bytes(named), bytes(piped))
+    assert result.stdout
+    assert [one.read_bytes() for one in piped.glob("*")] == [one.read_bytes() for one in named.glob("*")]
+
+
+@pytest.mark.parametrize("form", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("out", ["-", "page.html"])
+def test_a_report_on_what_comes_through_a_pipe_calls_it_as_it_was_called(
+    out: str, form: str, archive: Path, tmp_path: Path
+) -> None:
+    place = out if out == "-" else str(tmp_path / out)
+    result = shell(f'cat {shlex.quote(str(archive))} | "$@"', "report", form, "-o", place)
+    assert result.returncode == 0, result.stderr.decode()
+    page = result.stdout if out == "-" else (tmp_path / out).read_bytes()
+    assert b"<!DOCTYPE html>" in page
+    assert f"path {form}, ".encode() in page
+    assert b"standard-input" not in page + result.stdout + result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
-from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers
+from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file
 from tokar.cli.replay import print_support
 from tokar.collect.on_disk import open_set
 from tokar.errors import InputError
@@ -24,10 +25,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command("recover")
 def recover_set(
-    paths: Annotated[
-        list[Path] | None,
+    given: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="DIR|ARCHIVE...", help="A folder with databases and their logs, or archives of a chain."
+            metavar="DIR|ARCHIVE...",
+            help="A folder with databases and their logs, or archives of a chain; - is one from standard input.",
         ),
     ] = None,
     *,
@@ -55,12 +57,15 @@ def recover_set(
     if support:
         print_support(as_json=as_json)
         return
-    if not paths or out is None:
+    if not given or out is None:
         raise InputError("name a set, and a new folder with --out", hint="tokar recover --help shows what it takes")
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
-    with open_set(paths, keyring_of(identity, passphrase=passphrase), signers=signers) as files:
+    with ExitStack() as stack:
+        paths = [stack.enter_context(local_file(path)) for path in given]
+        keyring = keyring_of(identity, passphrase=passphrase)
+        files = stack.enter_context(open_set(paths, keyring, signers=signers))
         size = sum(one.size for one in files.facts.databases)
-        with output.progress("recovering", size, of=some(map(str, paths), 1), quiet=quiet or as_json) as advance:
+        with output.progress("recovering", size, of=some(given, 1), quiet=quiet or as_json) as advance:
             found = recover(files, out, only=only or (), progress=advance)
     if as_json:
         signed = to_json(signers.accepted) if signers else None

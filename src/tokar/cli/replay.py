@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
-from tokar.cli.options import Json
+from tokar.cli.options import Json, local_file
 from tokar.collect.on_disk import open_set
 from tokar.errors import InputError, SetError
 from tokar.replay.chains import with_chains
@@ -24,10 +24,11 @@ _MAX_LISTED = 20
 
 @app.command("replay")
 def replay_set(
-    paths: Annotated[
-        list[Path] | None,
+    given: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="DIR|ARCHIVE...", help="A folder with databases and their logs, or archives of a chain."
+            metavar="DIR|ARCHIVE...",
+            help="A folder with databases and their logs, or archives of a chain; - is one from standard input.",
         ),
     ] = None,
     *,
@@ -49,12 +50,14 @@ def replay_set(
     if support:
         print_support(as_json=as_json)
         return
-    if not paths:
+    if not given:
         raise InputError("name a set", hint="tokar replay --help shows what it takes")
-    with open_set(paths, keyring_of(identity, passphrase=passphrase)) as files:
+    with ExitStack() as stack:
+        paths = [stack.enter_context(local_file(path)) for path in given]
+        files = stack.enter_context(open_set(paths, keyring_of(identity, passphrase=passphrase)))
         facts = with_chains(files.facts, files.open)
-        with Replay(facts, files.open) as replay:
-            reports = [one.report for one in replay.run()]
+        replay = stack.enter_context(Replay(facts, files.open))
+        reports = [one.report for one in replay.run()]
     if as_json:
         chains = [{"name": one.name, "chain": to_json(one.chain)} for one in facts.databases if one.chain is not None]
         output.as_json({"databases": to_json(reports), "chains": chains})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from tokar.cli.options import (
     Revoked,
     SignedBy,
     allowed_signers,
+    local_file,
     name_beside,
     writing_file,
 )
@@ -34,10 +36,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command("report")
 def write_report(
-    paths: Annotated[
-        list[Path],
+    given: Annotated[
+        list[str],
         typer.Argument(
-            metavar="ARCHIVE|DIR...", help="Archives; several are a chain. Folders with them, and sets as they lie."
+            metavar="ARCHIVE|DIR...",
+            help="Archives; several are a chain, - is from standard input. Folders with them, and sets as they lie.",
         ),
     ],
     *,
@@ -79,15 +82,17 @@ def write_report(
     request = CheckRequest(
         content=content, replay=replay, signers=signers, keyring=keyring_of(identity, passphrase=passphrase)
     )
-    name_beside(Given.of(paths).beside)
-    size = sum(path.stat().st_size for path in paths if path.is_file())
-    with output.progress("checking", size, of=some(map(str, paths), 1), quiet=quiet or as_json) as advance:
+    with ExitStack() as stack:
+        paths = [Path(stack.enter_context(local_file(path))) for path in given]
+        name_beside(Given.of(paths).beside)
+        size = sum(path.stat().st_size for path in paths if path.is_file())
+        advance = stack.enter_context(output.progress("checking", size, of=some(given, 1), quiet=quiet or as_json))
         if out == "-":
-            found, page = checked_page(paths, request, redact=redact, progress=advance)
+            found, page = checked_page(paths, request, redact=redact, progress=advance, called=output.as_called)
             PipeSink(output.standard_output()).write([page])
         else:
-            with writing_file(out):
-                found = report(paths, out, request, redact=redact, replace=force, progress=advance)
+            stack.enter_context(writing_file(out))
+            found = report(paths, out, request, redact=redact, replace=force, progress=advance, called=output.as_called)
     if as_json:
         signed = to_json(signers.accepted) if signers else None
         result = {"path": out, "ok": not found.exit_code, "outcome": to_json(found.outcome)}

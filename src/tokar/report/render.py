@@ -49,6 +49,7 @@ def report(
     redact: bool = False,
     replace: bool = False,
     progress: Callable[[int], None] | None = None,
+    called: Callable[[str], str] = str,
 ) -> CheckReport:
     """Write what `check` finds of archives as a page of HTML, and return it.
 
@@ -61,6 +62,7 @@ def report(
         redact: Whether names of hosts, users, authorities and databases are replaced.
         replace: Whether a page that is there may be replaced.
         progress: Called with numbers of bytes as they are verified.
+        called: Returns the text of the page with each path as a person knows it.
 
     Raises:
         ExistingFileError: The name is taken.
@@ -70,7 +72,7 @@ def report(
     """
     reads = [*(path for path in paths if not Path(path).is_dir()), *_of_a_set(paths, Path(out))]
     FileSink(out, replace=replace, reads=reads).discard()  # what is wrong with it is told before anything is read
-    found, page = checked_page(paths, request or CheckRequest(), redact=redact, progress=progress)
+    found, page = checked_page(paths, request or CheckRequest(), redact=redact, progress=progress, called=called)
     sink = FileSink(out, replace=replace, reads=reads)
     try:
         sink.write([page])
@@ -87,11 +89,13 @@ def checked_page(
     *,
     redact: bool = False,
     progress: Callable[[int], None] | None = None,
+    called: Callable[[str], str] = str,
 ) -> tuple[CheckReport, bytes]:
     """Return what `check` finds of archives, and the page of it. Raises as `report` does, but for what it writes."""
     found = check(paths, request, progress=progress)
     picture = picture_of(found, paths, made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", redact=redact)
-    return found, page_of(picture, redact=redact, known=known_names(found)).encode("utf-8", "backslashreplace")
+    page = page_of(picture, redact=redact, known=known_names(found))
+    return found, called(page).encode("utf-8", "backslashreplace")
 
 
 def _of_a_set(paths: Sequence[Path | str], out: Path) -> Iterator[Path]:

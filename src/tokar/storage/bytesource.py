@@ -117,7 +117,7 @@ def _demand_file(info: os.stat_result, path: Path | str) -> None:
     if stat.S_ISDIR(info.st_mode):
         raise StorageError("cannot read: it is a directory", path=path)
     if stat.S_ISFIFO(info.st_mode):
-        hint = "a pipe is read from standard input: give - in its place, where the command takes it"
+        hint = "where the command takes -, give that, and lead the pipe into it; else save it to a file, and name that"
         raise StorageError("it is a pipe, and a file is wanted", path=path, hint=hint)
     if not (stat.S_ISREG(info.st_mode) or stat.S_ISBLK(info.st_mode)):
         raise StorageError("it is a device or a socket, and a file is wanted", path=path)
