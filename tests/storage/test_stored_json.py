@@ -95,11 +95,18 @@ def test_what_is_something_else_is_refused_with_its_key(text: str, why: str) -> 
         b"[" * 100_000,
         b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
         b'{"a":' * 50_000,
+        b'{"a":1,"b":2,"a":1}',
+        b'[{"b":{"a":null,"\\u0061":1}}]',
     ],
 )
 def test_what_tokar_never_writes_is_refused(text: bytes) -> None:
     with pytest.raises(InputError):
         parse_json(text)
+
+
+def test_a_key_that_is_there_twice_is_named() -> None:
+    with pytest.raises(InputError, match="it has a key twice: 'low'"):
+        parse_json('{"low": 1, "high": 2, "low": 3}')
 
 
 def test_bytes_of_a_name_that_are_no_text_come_back() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
@@ -43,10 +44,12 @@ def parse_json(data: bytes | str) -> Any:
     """Return the value in JSON of the kind that tokar writes.
 
     Raises:
-        InputError: It is not JSON, nests too deeply, or has numbers or text that nothing of tokar has.
+        InputError: It is not JSON, nests too deeply, has numbers or text that nothing of tokar has, or a key twice.
     """
     try:
-        value = json.loads(data, parse_int=_integer, parse_float=_fraction, parse_constant=_refuse)
+        value = json.loads(
+            data, parse_int=_integer, parse_float=_fraction, parse_constant=_refuse, object_pairs_hook=_object
+        )
     except (ValueError, RecursionError) as error:
         raise InputError("it is not JSON") from error
     level = [value]
@@ -55,6 +58,15 @@ def parse_json(data: bytes | str) -> Any:
         if not level:
             return value
     raise InputError(f"it nests deeper than {MAX_DEPTH}")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of two values for a key nobody could say which counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise InputError(f"it has a key twice: {twice!r:.40}")
+    return found
 
 
 def _inside(value: Any) -> list[Any]:
