@@ -15,7 +15,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokar import names
 from tokar.errors import InputError, RestoreError
@@ -88,9 +88,12 @@ class PathMap:
 
     prefix: str  # A UNC path, a path with a drive (then of any machine), or a POSIX path
     directory: str  # A directory of this machine
+    _apart: ForeignPath = field(init=False, repr=False, compare=False)  # The prefix, taken apart once
 
     def __post_init__(self) -> None:
-        if take_apart(self.prefix) is None:
+        if (apart := take_apart(self.prefix)) is not None:
+            object.__setattr__(self, "_apart", apart)
+        else:
             raise InputError(f"the prefix {names.printable(self.prefix)!r} of a map is no absolute path")
 
     def apply(self, path: ForeignPath) -> tuple[tuple[int, bool], tuple[str, ...]] | None:
@@ -98,9 +101,7 @@ class PathMap:
 
         More components fit better, and of as many a host that is written in the same way.
         """
-        prefix = take_apart(self.prefix)
-        if prefix is None:
-            return None
+        prefix = self._apart
         wanted, actual = prefix.key, path.key
         if not prefix.host and path.host != "/":  # a drive, of whatever machine
             wanted, actual = wanted[1:], actual[1:]

@@ -345,3 +345,44 @@ def test_a_key_of_very_many_parts_is_refused_at_once(text: str) -> None:
     with pytest.raises(LocationListError, match="parts or more"):
         parse_location_file(text.encode(), "ese", base="/")
     assert process_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"[t{number}]\n" for number in range(90_000)),
+        "".join(f"[[t{number}]]\n" for number in range(80_000)),
+        "".join(f"[a.t{number}]\n" for number in range(70_000)),
+        "".join(f"k{number}=1\n" for number in range(90_000)),
+        "[[location]]\n" + "".join(f"k{number}=1\n" for number in range(90_000)),
+        "".join(f"a{number}.b.c.d.e.f.g.h.i.j.k.l.m=1\n" for number in range(30_000)),
+        "".join(f"a{number}=" + "[" * 400 + "]" * 400 + "\n" for number in range(1300)),
+        "a=[" + "1," * 500_000 + "1]",
+        "a=[" + "{a=1}," * 170_000 + "]",
+        '[[location]]\ntoken="log"\npath="' + "a" * 1_000_000 + '"',
+        '[[location]]\ntoken="log"\npath="""' + "a\n" * 500_000 + '"""',
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_is_large_and_no_list_of_locations_is_refused_in_few_words(text: str) -> None:
+    begun = process_time()
+    with pytest.raises(LocationListError) as caught:
+        parse_location_file(text.encode(), "ese", base="/")
+    assert process_time() - begun < 1.5  # on a busy machine; a fifth of it where nothing else is at work
+    assert len(str(caught.value)) < 200
+
+
+def test_a_key_that_is_none_is_shown_in_part() -> None:
+    with pytest.raises(LocationListError, match="unknown table 'aaaa") as caught:
+        parse("a" * 100_000 + "=1", "ese")
+    assert len(str(caught.value)) < 200
+
+
+def test_long_lists_and_odd_spellings_are_read_as_before() -> None:
+    rows = "".join(f"  [[ file ]]  # {number}\n'name' = 'n{number}'\n\t\"path\" = '/x'\n\n" for number in range(15_000))
+    assert len(parse(rows).targets) == 15_000
+    inline = "location = [\n" + "{token='log', path='/x'},\n" * 5000 + "]\n"
+    assert len(parse(inline).locations) == 5000
+    lines = '[[file]]\nname = """a\n[b]\nc=1"""\npath=\'/x\'\n'
+    assert parse(lines).targets[0].name == "a\n[b]\nc=1"
+    assert parse("[[location]]\r\ntoken='log'\r\npath='/x'\r\n\r\n").locations[0].path == "/x"

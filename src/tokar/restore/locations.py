@@ -34,6 +34,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -192,8 +193,7 @@ def _parse_toml(data: bytes, profile: str, base: str, source: str) -> LocationFi
 
     try:
         text = data.decode("utf-8-sig")
-        if _DEEP_KEY.search(text):  # the time it takes to read one grows with the square of its parts
-            raise LocationListError(f"it is no TOML of locations: a key of {_MOST_PARTS} parts or more")
+        _demand_shape(text)
         document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise LocationListError("it is neither a raw list nor UTF-8 text", offset=error.start) from error
@@ -212,7 +212,37 @@ def _parse_toml(data: bytes, profile: str, base: str, source: str) -> LocationFi
 _MOST_PARTS: Final = 16  # of a dotted key; here none has two
 _PART: Final = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
 _DEEP_KEY: Final = re.compile(rf"(?<![\w-])(?:{_PART}\.[ \t]*+){{{_MOST_PARTS}}}")
-_TABLE_HEADER: Final = re.compile(r"[ \t]*\[\[?[ \t]*(\w+)[ \t]*\]")
+# A line that begins as none of such a file does; in text of several lines there may be some.
+_OTHER_LINE: Final = re.compile(
+    r"""^(?![ \t]*+(?:\r?$|[#{\]]|\[\[?[ \t]*+(?:location|file|map)[ \t]*+\]"""
+    r"""|["']?(?:token|path|kind|name|prefix|directory)["']?[ \t]*+=))""",
+    re.MULTILINE,
+)
+_MOST_OTHER_LINES: Final = 1000
+_MOST_SIGNS: Final = 200_000  # of one of these: a row has two brackets and two commas, and 40 bytes at least
+_SIGNS: Final = "[{,"
+_TABLE_HEADER: Final = re.compile(r"^[ \t]*+\[\[?[ \t]*+(\w+)[ \t]*+\]", re.MULTILINE)
+_SHOWN: Final = 100  # characters of a key that is none
+_LONGEST_TEXT: Final = 0xFFFF  # characters: paths of Windows end at half of it, and other systems sooner
+
+
+def _demand_shape(text: str) -> None:
+    """Check that text may be a file of locations, before all of it is read as TOML: that takes long for some.
+
+    Raises:
+        LocationListError: It has a key of very many parts, or very much of what no such file has.
+    """
+    if _DEEP_KEY.search(text):  # the time it takes to read one grows with the square of its parts
+        raise LocationListError(f"it is no TOML of locations: a key of {_MOST_PARTS} parts or more")
+    if any(text.count(sign) > _MOST_SIGNS for sign in _SIGNS):
+        raise LocationListError(f"it is no TOML of locations: more than {_MOST_SIGNS:,} brackets or commas")
+    others = [*islice(_OTHER_LINE.finditer(text), _MOST_OTHER_LINES + 1)]
+    if len(others) > _MOST_OTHER_LINES:
+        line = text.count("\n", 0, others[0].start()) + 1
+        raise LocationListError(
+            f"it is no TOML of locations: more than {_MOST_OTHER_LINES:,} lines of other tables and keys, "
+            f"the first is line {line}"
+        )
 
 
 class _TomlReader:
@@ -220,9 +250,11 @@ class _TomlReader:
 
     def __init__(self, text: str, profile: str, base: str, source: str) -> None:
         self._lines: defaultdict[str, list[int]] = defaultdict(list)  # of the header of each row, by table
-        for number, line in enumerate(text.split("\n"), 1):
-            if header := _TABLE_HEADER.match(line):
-                self._lines[header[1]].append(number)
+        number, seen = 1, 0
+        for header in _TABLE_HEADER.finditer(text):
+            number += text.count("\n", seen, header.start())
+            seen = header.start()
+            self._lines[header[1]].append(number)
         self._profile = profile
         self._base = base
         self._source = source
@@ -232,7 +264,7 @@ class _TomlReader:
         for key in document:
             if key not in _TABLES:
                 raise LocationListError(
-                    f"unknown table {names.printable(key)!r}: write [[location]], [[file]] or [[map]]"
+                    f"unknown table {names.printable(key[:_SHOWN])!r}: write [[location]], [[file]] or [[map]]"
                 )
         found = document.get(table, [])
         if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
@@ -251,13 +283,17 @@ class _TomlReader:
         for key in needed - row.keys():
             raise LocationListError(f"{where} has no {key}")
         for key in row.keys() - needed - allowed:
-            raise LocationListError(f"{where} has the unknown key {names.printable(key)!r}")
+            raise LocationListError(f"{where} has the unknown key {names.printable(key[:_SHOWN])!r}")
         for key, value in row.items():
             if key == "token" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFF:
                 continue
             if not (isinstance(value, str) and value and "\0" not in value):
                 expected = "no text and no number from 0 to 255" if key == "token" else "no text"
                 raise LocationListError(f"{where}: {key} is {expected}")
+            if len(value) > _LONGEST_TEXT:
+                raise LocationListError(
+                    f"{where}: {key} has {len(value):,} characters, more than a name or path can have"
+                )
         return {key: str(value) for key, value in row.items()}
 
     def _place(self, row: dict[str, str], where: str) -> tuple[str, Kind]:

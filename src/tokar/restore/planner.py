@@ -448,6 +448,8 @@ def look_and_plan(
     if request.elsewhere:
         plan = make_plan(entries, request, not_looked_at(places_to_look_at(request, entries)))
         return replace(plan, notes=(*plan.notes, "nobody looked at the directories: they are on another machine"))
+    if len(request.targets) > len(entries):  # told before as many directories are looked at
+        find_entries(entries, [one.name for one in request.targets], numbered=request.numbered)
     inventory = take_inventory(places_to_look_at(request, entries), engine_file)
     # Where the files go is not known before there is a plan; what is there already does not change that.
     roll_forward = request.existing is Existing.ROLL_FORWARD
