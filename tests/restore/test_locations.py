@@ -358,7 +358,7 @@ def test_a_key_of_very_many_parts_is_refused_at_once(text: str) -> None:
         "".join(f"a{number}.b.c.d.e.f.g.h.i.j.k.l.m=1\n" for number in range(30_000)),
         "".join(f"a{number}=" + "[" * 400 + "]" * 400 + "\n" for number in range(1300)),
         "a=[" + "1," * 500_000 + "1]",
-        "a=[" + "{a=1}," * 170_000 + "]",
+        "a=[" + "{a=1}," * 150_000 + "]",
         '[[location]]\ntoken="log"\npath="' + "a" * 1_000_000 + '"',
         '[[location]]\ntoken="log"\npath="""' + "a\n" * 500_000 + '"""',
     ],

@@ -219,7 +219,7 @@ _OTHER_LINE: Final = re.compile(
     re.MULTILINE,
 )
 _MOST_OTHER_LINES: Final = 1000
-_MOST_SIGNS: Final = 200_000  # of one of these: a row has two brackets and two commas, and 40 bytes at least
+_MOST_SIGNS: Final = 100_000  # of one of these: a row has two at the most, and 22 bytes at least
 _SIGNS: Final = "[{,"
 _TABLE_HEADER: Final = re.compile(r"^[ \t]*+\[\[?[ \t]*+(\w+)[ \t]*+\]", re.MULTILINE)
 _SHOWN: Final = 100  # characters of a key that is none
