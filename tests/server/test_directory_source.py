@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,7 @@ from backup_files import database_file, log_file
 
 import tokar
 from tokar.collect.found import FileState
-from tokar.errors import ProcedureError, SourceChangedError, SourceError, StorageError
+from tokar.errors import InputError, ProcedureError, SourceChangedError, SourceError, StorageError
 from tokar.server.contract import BackupKind, BackupType, Outcome, ServerError
 from tokar.server.directory_source import DirectoryServer
 from tokar.server.run_backup import run_backup
@@ -141,3 +143,18 @@ def test_a_directory_without_a_set_is_a_failure(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         run_backup(DirectoryServer(tmp_path / "nowhere"), tmp_path / "a.tokar", BackupKind.COPY)
+
+
+def test_several_folders_of_certutil_are_no_set(folder: Path, tmp_path: Path) -> None:
+    for name in ("one", "two of them"):
+        inner = tmp_path / "all" / name / "DataBase"
+        shutil.copytree(folder, inner)
+        (inner / "certbkxp.dat").write_bytes(b"\0\0")
+    with pytest.raises(InputError, match="2 folders that certutil wrote are in it") as caught:
+        DirectoryServer(tmp_path / "all").prepare_backup(BackupType.FULL)
+    first, second = f"dir:{tmp_path}/all/one", shlex.quote(f"dir:{tmp_path}/all/two of them")
+    assert caught.value.hint == (
+        f"make a backup of each: tokar backup {first} OUT1 --type copy; tokar backup {second} OUT2 --type copy"
+    )
+    shutil.rmtree(tmp_path / "all" / "one")
+    run_backup(DirectoryServer(tmp_path / "all"), tmp_path / "a.tokar", BackupKind.COPY)

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from tokar import names
-from tokar.errors import LocationListError, StorageError, storage_errors
+from tokar.errors import InputError, LocationListError, StorageError, storage_errors
 from tokar.location_list import CERTUTIL_LIST, parse_location_list
 from tokar.paths import last_component
 from tokar.storage.bytesource import read_start
@@ -32,6 +32,7 @@ KEY_REMINDER: Final = (
 )
 # What it writes there: a folder where an engine is at work has a checkpoint or an open log as well.
 _WRITTEN: Final = re.compile(r".+\.edb|.+\.pat|edb[0-9a-f]{5,8}\.log", re.IGNORECASE)
+_MOST_NAMED: Final = 9  # folders, in an error about several
 _MAX_LOCATION_SIZE: Final = 1 << 18  # real ones have some hundred bytes; HEAD, which keeps it, holds 512 KiB
 
 
@@ -94,6 +95,40 @@ def recognise(folder: str) -> CertutilFolder | None:
         location_list = _read(os.path.join(folder, location_file))  # noqa: PTH118
     keys = tuple(filter(names.is_key, keys))
     return CertutilFolder(folder, location_list, "full" if has_database else "logs", beside, keys, prefix)
+
+
+def folders_inside(given: Iterable[str], left_out: Iterable[str]) -> list[str]:
+    """Return the folders of certutil's that lie inside of folders whose files were gathered.
+
+    Args:
+        given: The folders.
+        left_out: The names of the files in them that were left out, with `/`: its location lists are among these.
+    """
+    lists = dict.fromkeys(name for name in left_out if name.rpartition("/")[2].lower() == CERTUTIL_LIST)
+    inside = []
+    for path in (os.path.join(one, name) for one in given for name in lists):  # noqa: PTH118
+        if os.path.lexists(path):
+            folder = os.path.dirname(path)  # noqa: PTH120
+            is_named = folder.lower().endswith(f"/{DATABASE_FOLDER.lower()}")
+            inside.append(os.path.dirname(folder) if is_named else folder)  # noqa: PTH120
+    return inside
+
+
+def several_error(given: str, inside: Sequence[str], what: str, command: str) -> InputError:
+    """Return the error for several folders of certutil's, which would become one set.
+
+    Args:
+        given: The folder that was given.
+        inside: Those in it.
+        what: What to do.
+        command: The command that does it for one, with `{number}` and `{folder}`.
+    """
+    commands = "; ".join(
+        command.format(number=number, folder=names.typed(one)) for number, one in enumerate(inside[:_MOST_NAMED], 1)
+    )
+    more = f"; and {len(inside) - _MOST_NAMED} more" if len(inside) > _MOST_NAMED else ""
+    message = f"{len(inside)} folders that certutil wrote are in it, each a set of its own"
+    return InputError(message, path=given, hint=f"{what}: {commands}{more}")
 
 
 def _beside(folder: str) -> Iterator[str]:

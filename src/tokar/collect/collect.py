@@ -307,23 +307,13 @@ def _certutil_inside(request: CollectRequest, gathered: Gathered) -> list[str]:
         InputError: Several do, and would become one set.
     """
     given = [path for path in request.paths if os.path.isdir(path)]  # noqa: PTH112
-    left_out = {one.name: None for one in gathered.left_out if one.name.lower().endswith(CERTUTIL_LIST)}
-    lists = [name for name in left_out if name.rpartition("/")[2].lower() == CERTUTIL_LIST]
-    inside = []
-    for path in (os.path.join(one, name) for one in given for name in lists):  # noqa: PTH118
-        if os.path.lexists(path):
-            folder = os.path.dirname(path)  # noqa: PTH120
-            is_named = folder.lower().endswith(f"/{certutil.DATABASE_FOLDER.lower()}")
-            inside.append(os.path.dirname(folder) if is_named else folder)  # noqa: PTH120
+    inside = certutil.folders_inside(given, (one.name for one in gathered.left_out))
     if not inside or request.locations is not None:
         return []
     if len(inside) == 1:
         text = "certutil wrote this folder, and its location list is kept only where it is archived alone"
         return [f"{text}: tokar create OUT {names.typed(inside[0])}"]
-    commands = "; ".join(f"tokar create OUT{at} {names.typed(one)}" for at, one in enumerate(inside[:9], 1))
-    more = f"; and {len(inside) - 9} more" if len(inside) > 9 else ""
-    message = f"{len(inside)} folders that certutil wrote are in it, each a set of its own"
-    raise InputError(message, path=given[0] if given else None, hint=f"make an archive of each: {commands}{more}")
+    raise certutil.several_error(given[0], inside, "make an archive of each", "tokar create OUT{number} {folder}")
 
 
 def _location_list(folder: certutil.CertutilFolder, notes: list[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Final
 from blake3 import blake3
 
 from tokar import codes, names, tokens
+from tokar.collect import certutil
 from tokar.collect.found import Candidate, FileState, digest_of, hides_changes, settle
 from tokar.collect.gather import Gatherer
 from tokar.errors import InputError, SourceChangedError, storage_errors
@@ -78,16 +79,22 @@ class DirectoryServer(Server):
         Raises:
             ServerError: Another backup of it is running, or the type is not full.
             StorageError: It cannot be read.
-            InputError: It holds the logs of two streams.
+            InputError: It holds the logs of two streams, or several folders that certutil wrote.
         """
         if self._busy:
             raise ServerError(codes.BACKUP_IN_PROGRESS, call="prepare_backup")
         if backup_type is not BackupType.FULL:
             raise ServerError(codes.INVALID_PARAMETER, call="prepare_backup", detail="a directory has full copies only")
         gatherer = Gatherer(self.dialect.profile)
-        gatherer.add_folder(os.fspath(self.folder))
+        folder = os.fspath(self.folder)
+        gatherer.add_folder(folder)
+        found = gatherer.result()
+        inside = certutil.folders_inside([folder], (one.name for one in found.left_out))
+        if len(inside) > 1:
+            command = "tokar backup {folder} OUT{number} --type copy"
+            raise certutil.several_error(folder, [f"dir:{one}" for one in inside], "make a backup of each", command)
         self._busy = True
-        return _DirectoryBackup(self, gatherer.result().candidates)
+        return _DirectoryBackup(self, found.candidates)
 
     def prepare_restore(self, expiry_token: bytes | None = None) -> RestoreContext:  # noqa: ARG002 - the contract's
         """Refuse: restoring into a directory takes no server."""
