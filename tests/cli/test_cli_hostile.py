@@ -482,6 +482,20 @@ def test_a_folder_that_may_be_written_to_and_not_read_takes_an_archive(options: 
         assert library.open(place / "drop" / "a.tokar").entry(0).name == "edb00001.log"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such rights")
+def test_what_needs_no_look_into_a_folder_is_done_in_one_that_may_only_be_written_to(folder: Path) -> None:
+    good = (folder / "good.tokar").read_bytes()
+    with without_rights() as place:
+        (place / "good.tokar").write_bytes(good)
+        (place / "drop").mkdir(0o300)
+        done("check", place / "good.tokar", "--rehearse", place / "drop")
+        done("restore", place / "good.tokar", "--into", place / "z", "--aside", place / "drop")
+        refused = tokar("restore", place / "good.tokar", "--into", place / "drop")
+        assert (refused.exit_code, "cannot be looked at: Permission denied" in refused.error) == (6, True)
+        (place / "drop").chmod(0o700)
+        assert not [*(place / "drop").iterdir()]
+
+
 NAUGHTY = "a b'\x1b[31m\n\u202e\udcff"  # a blank, a quote, an escape, a line feed, right to left, no text
 
 

@@ -121,6 +121,15 @@ def test_whatever_too_little_memory_raises_names_the_limit(error: Exception, mon
     assert (result.exit_code, "ulimit" in result.hint, "fault of tokar" in result.stderr) == (1, True, False)
 
 
+@pytest.mark.parametrize("action", ["import no_such_module_at_all", "'a'.encode('no-such-encoding')"])
+def test_a_module_that_is_not_found_is_no_fault_of_the_program(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tokar.tokens.role", lambda *_: exec(action))
+    result = tokar("tokens")
+    assert (result.exit_code, "fault of tokar" in result.stderr) == (1, False)
+    assert "a module cannot be loaded: " in result.error
+    assert "install tokar and what it needs anew" in result.hint
+
+
 def test_what_fails_while_a_module_is_loaded_is_no_fault_of_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

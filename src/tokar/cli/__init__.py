@@ -228,8 +228,12 @@ def _exhausted(error: Exception) -> ArchiveError | None:
 
 
 def _was_loading(error: Exception) -> bool:
-    """Return whether an exception comes from a module while it was being imported."""
-    place, found = error.__traceback__, isinstance(error, SyntaxError)
+    """Return whether an exception comes from a module while it was being imported, or from one that is not found.
+
+    An encoding is a module, too. Where no more files can be opened, or read, modules that are there are not found.
+    """
+    is_encoding = isinstance(error, LookupError) and str(error).startswith("unknown encoding")
+    place, found = error.__traceback__, isinstance(error, SyntaxError | ImportError) or is_encoding
     while place is not None:
         found = found or place.tb_frame.f_code.co_filename.startswith("<frozen importlib")
         place = place.tb_next

@@ -7,7 +7,6 @@ another way, as before 0.29, is not meddled with.
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
@@ -72,9 +71,9 @@ class _Directly:
         return self._converter_of_typer().coerce(value, param=param, ctx=ctx)
 
     def _is_plain(self, value: Any) -> bool:
-        """Return whether a value is of the type, the text of a choice, or of a path that can be read or is missing."""
+        """Return whether a value is of the type, the text of a choice, or of a path, whoever may read what is there."""
         if self._type is Path and isinstance(value, str):
-            return "\0" not in value and (os.access(value, os.R_OK) or not os.path.exists(value))  # noqa: PTH110 - text
+            return "\0" not in value
         if self._is_choice and value in list(self._type):
             return True
         return isinstance(self._type, type) and isinstance(value, self._type)
