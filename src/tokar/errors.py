@@ -144,10 +144,13 @@ class StorageError(ArchiveError):
 
 @contextmanager
 def storage_errors(what: str, path: Path | str | None = None) -> Iterator[None]:
-    """Raise what the operating system refuses in a block as a StorageError: `cannot WHAT: why`."""
+    """Raise what the operating system refuses in a block as a StorageError: `cannot WHAT: why`.
+
+    A path that no system takes, with a zero byte or with text that stands for no bytes, is refused before: ValueError.
+    """
     try:
         yield
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise StorageError(f"cannot {what}: {reason_of(error)}", path=path) from error
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tokar import tokens
-from tokar.errors import InputError, StorageError
+from tokar.errors import InputError, StorageError, storage_errors
 from tokar.ese.values import Signature
 from tokar.lab.backup import Backup
 from tokar.lab.config import (
@@ -350,14 +350,16 @@ def create_lab(
     Raises:
         InputError: The folder holds a lab, or something makes no sense.
     """
-    if (folder / CONFIG_NAME).exists():
-        raise InputError("there is a lab already", path=folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError("a lab is made in a new or empty folder", path=folder, hint="name another folder")
+    with storage_errors("make a lab there", folder):
+        if (folder / CONFIG_NAME).exists():
+            raise InputError("there is a lab already", path=folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError("a lab is made in a new or empty folder", path=folder, hint="name another folder")
     config = default_config(profile, databases or (2 if profile == "edbbcli" else 1), seed)
     era, place = era_of(profile), config.place(folder)
-    for each in place.folders:
-        each.mkdir(parents=True, exist_ok=True)
+    with storage_errors("make a lab there", folder):
+        for each in place.folders:
+            each.mkdir(parents=True, exist_ok=True)
     life = Life(place, era, Clock(seed, 0, utc=era.utc), Chance(seed))
     if not empty:
         for dbid, path in place.databases.items():

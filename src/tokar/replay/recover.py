@@ -149,7 +149,8 @@ def _demand_place(out: Path, forbidden: Iterable[str], read: Iterable[Path]) -> 
         forbidden: Paths that the set names.
         read: Folders in which it lies.
     """
-    own = {_key(str(out)), _key(os.path.abspath(out)), _key(os.path.realpath(out))}  # noqa: PTH100 - as it is named
+    with storage_errors("write here", out):
+        own = {_key(str(out)), _key(os.path.abspath(out)), _key(os.path.realpath(out))}  # noqa: PTH100 - as it is named
     lies_in = map(os.path.realpath, read)
     for what, path in (*(("was taken from", one) for one in forbidden), *(("lies in", one) for one in lies_in)):
         place = _key(path)

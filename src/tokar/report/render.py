@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -70,7 +71,8 @@ def report(
         StorageError: An archive cannot be read, or the page cannot be written.
         NotSignedError: None of the signers signed one of the archives, or files lie as they are.
     """
-    reads = [*(path for path in paths if not Path(path).is_dir()), *_of_a_set(paths, Path(out))]
+    given = (path for path in paths if not os.path.isdir(path))  # noqa: PTH112 - no name is too long for it
+    reads = [*given, *_of_a_set(paths, Path(out))]
     FileSink(out, replace=replace, reads=reads).discard()  # what is wrong with it is told before anything is read
     found, page = checked_page(paths, request or CheckRequest(), redact=redact, progress=progress, called=called)
     sink = FileSink(out, replace=replace, reads=reads)
@@ -100,8 +102,8 @@ def checked_page(
 
 def _of_a_set(paths: Sequence[Path | str], out: Path) -> Iterator[Path]:
     """Yield a file that is to be replaced and lies in a folder that is read, unless it is a page of before."""
-    folders = {Path(path).resolve() for path in paths if Path(path).is_dir()}
-    if out.is_file() and folders & {*out.resolve().parents}:
+    folders = {Path(path).resolve() for path in paths if os.path.isdir(path)}  # noqa: PTH112 - no name is too long for it
+    if os.path.isfile(out) and folders & {*out.resolve().parents}:  # noqa: PTH113 - as above
         with out.open("rb") as file:
             if file.read(len(_BEGIN)) != _BEGIN:
                 yield out

@@ -218,7 +218,7 @@ def _tried(look: Callable[[], T], otherwise: T) -> T:
     """Return what a look at the disk gives, and something else where it cannot be had."""
     try:
         return look()
-    except (OSError, ArchiveError):
+    except (OSError, ValueError, ArchiveError):
         return otherwise
 
 

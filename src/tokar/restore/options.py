@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tokar import names
-from tokar.errors import InputError, LocationListError, RestoreError, UnsafeNameError
+from tokar.errors import InputError, LocationListError, RestoreError, UnsafeNameError, storage_errors
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
@@ -296,6 +296,8 @@ def _absolute(path: Path | None, *, elsewhere: bool) -> str | None:
     if path is None:
         return None
     if not elsewhere:
+        with storage_errors("restore there", path):
+            os.fsencode(path)  # text that stands for no bytes
         return native(str(path.absolute()), "/")
     text = ntpath.normpath(str(path))
     apart = take_apart(text)

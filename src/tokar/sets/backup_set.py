@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -230,7 +231,7 @@ def find_sets(
     problems: list[ArchiveError] = []
     wanted: list[ArchiveError] = []
     ids: dict[str, bytes] = {}
-    named = {path for path in map(Path, paths) if not path.is_dir()}
+    named = {path for path in map(Path, paths) if not os.path.isdir(path)}  # noqa: PTH112 - no name is too long for it
     for path in map(Path, paths):
         for one in [path] if path in named else files_in(path):
             try:
@@ -354,7 +355,7 @@ def archives_of(paths: Iterable[Path | str]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        inside = [*sets_in(path, receipts=False)] if path.is_dir() else [path]
+        inside = [*sets_in(path, receipts=False)] if os.path.isdir(path) else [path]  # noqa: PTH112 - as above
         if not inside:
             raise InputError("there is no archive in the folder", path=path)
         found += inside

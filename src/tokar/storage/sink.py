@@ -230,9 +230,13 @@ def demand_name(path: Path) -> None:
 
     Raises:
         InputError: It is empty, or a folder by its form.
+        StorageError: No file here can have that name.
     """
     if not path.name:
         raise InputError("there is no name to write to", path=path, hint="give the file a name")
+    told_later = FileNotFoundError, NotADirectoryError, PermissionError
+    with storage_errors("write here", path), contextlib.suppress(*told_later):
+        os.lstat(windows.long_path(str(path)))  # one that is too long would else be told when all is written
 
 
 def make_temporary(beside: Path) -> tuple[Path, int]:
