@@ -211,6 +211,34 @@ def test_nothing_is_missed_in_an_archive_that_is_here_whole_too_or_has_no_later_
     assert codes == [0, 5, 5], "no later log; a later one; a receipt of another archive"
 
 
+def test_damage_that_no_file_needs_is_named_by_every_verb_and_refuses_nothing(folder: Path) -> None:
+    damaged = folder / "inc2.tokar"
+    data = bytearray(damaged.read_bytes())
+    data[32 + 70] ^= 1
+    damaged.write_bytes(data)
+    line = f"NOT PROVEN: the check of a HEAD record is wrong ({damaged}, at byte 32 (0x20)): no file needs that record"
+    for given in ([folder], [*sorted(folder.iterdir())]):
+        for verb in (["check"], ["check", "--content"], ["chain", "--content"]):
+            result = tokar(*verb, *given)
+            assert (result.stdout.splitlines()[-1], result.exit_code) == (line, 4), verb
+        chain = ["--chain"] * (given == [folder])
+        for plan in (["--dry-run"], []):
+            out = folder.parent / f"out{len(given)}"
+            assert done("restore", *plan, "--into", out, *chain, *given).stdout.splitlines()[-1] == line
+        assert len([*out.iterdir()]) == 8
+    one = tokar("check", damaged)
+    assert (one.stdout.splitlines()[-1], one.exit_code) == (line, 4)
+    assert tokar("verify", damaged).exit_code == 4
+    with Archive(folder / "full.tokar") as opened:
+        at = opened.entry(0).file_position + 70
+    data = bytearray((folder / "full.tokar").read_bytes())
+    data[at] ^= 1
+    (folder / "full.tokar").write_bytes(data)
+    result = tokar("check", folder / "full.tokar")
+    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: the check of a FILE record is wrong")
+    assert result.exit_code == 4
+
+
 def test_of_several_that_cannot_be_read_one_is_named_in_whatever_order(folder: Path) -> None:
     for one in ("inc1.tokar", "inc2.tokar"):
         (folder / one).write_bytes(cut(folder / one))

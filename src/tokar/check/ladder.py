@@ -228,9 +228,11 @@ class _Check:
             if content or locked or report.faults
             else ("as it is stored; --content decodes it and compares digests",),
             unproven=(_LOCKED,) if locked else (),
+            judged=() if report.are_files_whole else None,
+            damage=tuple(fault.error for fault in report.faults) if report.are_files_whole else (),
         )
         self._error = next((fault.error for fault in report.faults), None)
-        return not report.faults
+        return report.are_files_whole
 
     def _consistent(self, archive: Archive, seen: SeenFiles) -> SetFacts:
         recorded = RecordedFacts(archive)

@@ -15,7 +15,7 @@ from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault
 from tokar.sets.judge import SetVerdict
-from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, weigh, with_unread, worst
+from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, weigh, with_damage, with_unread, worst
 
 
 class Rung(StrEnum):
@@ -104,6 +104,7 @@ class RungResult:
     skipped: bool = False  # Whether it was not looked at at all
     # What is in the way as the verdict on a set has it, the root cause first, where several rungs are about that.
     judged: tuple[RungFault, ...] | None = None
+    damage: tuple[ArchiveError, ...] = ()  # What of it is wrong with records that no file needs
 
     @property
     def causes(self) -> tuple[RungFault, ...]:
@@ -162,7 +163,9 @@ class ArchiveCheck:
         unasked = [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
         if self.backup_set is not None:
             unasked += not_asked_in(self.backup_set.facts)
-        return weigh(found, LeftOpen(unjudged, unasked), part)
+        damage = (error for result in self.rungs for error in result.damage)
+        judged = weigh(found, LeftOpen(unjudged, unasked), part)
+        return with_damage(judged, damage) or judged
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

@@ -40,7 +40,7 @@ from tokar.restore.next_steps import Guidance, Register
 from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
-from tokar.restore.prepare import place_sets, plan_restore
+from tokar.restore.prepare import outcome_of_sets, place_sets, plan_restore
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
 from tokar.sets.outcome import UNREAD
 from tokar.words import count_text, log_range, some
@@ -302,7 +302,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     elif showing.talks:
         if run.result is not None:
             _show(run.result, run.next_steps)
-        output.last_line(chosen.outcome, chosen.archives[0].head.profile, unread=showing.unread)
+        output.last_line(outcome_of_sets(chosen), chosen.archives[0].head.profile, unread=showing.unread)
 
 
 @dataclass
@@ -368,7 +368,7 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
             "never": [],
             "not_checked": list(chosen.not_checked),
         },
-        "outcome": as_json(chosen.outcome),
+        "outcome": as_json(outcome_of_sets(chosen)),
         "placed": {"files": result.files, "size": result.size} if result else None,
     }
 

@@ -29,7 +29,7 @@ from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, f
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.facts import SetFacts
 from tokar.sets.not_taken import with_not_taken
-from tokar.sets.outcome import LastLine, Word, passes, with_unread, worst
+from tokar.sets.outcome import LastLine, Word, passes, with_damage, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
 from tokar.sets.start import ChainStart
@@ -289,6 +289,7 @@ def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: boo
         server = chain.sets[start.number].server
         reached[server] = max(start.end, reached.get(server, 0))
     needed = found.missed(reached if passes(own) else None)
+    own = with_damage(own, (error for one in found.sets for error in one.damage))
     unread = with_unread(own, needed, alone=found.is_one and not lying)
     closed = [one.label for one in found.sets if examine and not one.facts.examined and one.receipt is None]
     why = f"content of {some(closed)}: it is encrypted, and nothing that was given opens it (--identity)"

@@ -34,6 +34,7 @@ class VerifyFault:
 
     error: ArchiveError  # What
     entry: Entry | None = None  # The entry it is in, None outside entries
+    is_spare: bool = False  # Whether it is in a record that no file needs: there is a copy, or the index says the same
 
 
 @dataclass(slots=True)
@@ -45,7 +46,22 @@ class VerifyReport:
     bytes_checked: int = 0  # Bytes of records that were looked at
     faults: list[VerifyFault] = field(default_factory=list)  # What is wrong, at most 1,000
     fault_count: int = 0  # How many faults there are
+    spare_count: int = 0  # How many of them are in records that no file needs
     trailing: Sequence[TrailingRecord] = ()  # The records after ROOT: they are whole, and no root covers them
+
+    @property
+    def are_files_whole(self) -> bool:
+        """Whether every file can be read, whatever else is damaged."""
+        return self.fault_count == self.spare_count
+
+    def demand_files(self) -> None:
+        """Raise the first fault that keeps a file from being read, if there is one.
+
+        Raises:
+            ArchiveError: The fault.
+        """
+        if not self.are_files_whole:
+            raise next((one for one in self.faults if not one.is_spare), self.faults[0]).error
 
     def demand(self) -> None:
         """Raise the first fault, if there is one.
@@ -100,6 +116,22 @@ def verify(
     return _Verifier(archive, content=content, threads=threads, progress=progress, watch=watch).run()
 
 
+def spare_damage(archive: Archive, *, extras: bool = False) -> Iterator[FormatError]:
+    """Yield what is wrong with records outside entries that no file needs: the first HEAD, PROC.
+
+    Args:
+        archive: The archive.
+        extras: Whether lower-case records are read too, which may be many.
+    """
+    for row in archive.rows:
+        if row.kind not in (records.SUMM, records.INDX) and (extras or not row.is_extra):
+            try:
+                archive.demand_row(row)
+            except FormatError as error:
+                error.path = error.path or archive.path
+                yield error
+
+
 class _Verifier:
     def __init__(
         self,
@@ -151,11 +183,10 @@ class _Verifier:
         archive = self._archive
         try:
             archive.demand_unique()
-            for row in archive.rows:
-                if row.kind not in (records.SUMM, records.INDX):
-                    archive.demand_row(row)
         except FormatError as error:
             self._fault(error, None)
+        for damage in spare_damage(archive, extras=True):
+            self._fault(damage, None, is_spare=True)
         self._done(sum(HEAD_SIZE + row.length for row in archive.rows))
         self._done(archive.size - archive.root_head.position + 32)
 
@@ -205,11 +236,13 @@ class _Verifier:
         else:
             self._demand_chunks(reader, found, 0, found.done.chunk_count)
 
-    @staticmethod
-    def _records(reader: EntryReader, entry: Entry, end: int) -> EntryRecords:
-        """Return FILE and DONE of an entry, both read."""
+    def _records(self, reader: EntryReader, entry: Entry, end: int) -> EntryRecords:
+        """Return FILE and DONE of an entry, both read. What FILE says, the index says too."""
         found = reader.records(entry, end)
-        reader.demand_file(entry, found)
+        try:
+            reader.demand_file(entry, found)
+        except FormatError as error:
+            self._fault(error, entry, is_spare=True)
         return found
 
     def _large(self, entry: Entry, end: int) -> Iterator[Callable[[], None]]:
@@ -277,13 +310,14 @@ class _Verifier:
             buffer = self._local.buffer = bytearray(size)
         return buffer
 
-    def _fault(self, error: ArchiveError, entry: Entry | None) -> None:
+    def _fault(self, error: ArchiveError, entry: Entry | None, *, is_spare: bool = False) -> None:
         if error.path is None:
             error.path = self._archive.path
         with self._lock:
             self._report.fault_count += 1
+            self._report.spare_count += is_spare
             if len(self._report.faults) < _MAX_FAULTS:
-                self._report.faults.append(VerifyFault(error, entry))
+                self._report.faults.append(VerifyFault(error, entry, is_spare))
 
     def _done(self, size: int) -> None:
         with self._lock:

@@ -19,10 +19,11 @@ from typing import Any
 from tokar import names, tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
-from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
+from tokar.errors import ArchiveError, CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.format.archive import Archive, content_digest
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
+from tokar.format.verify import spare_damage
 from tokar.location_list import CERTUTIL_LIST, list_of, parse_location_list
 from tokar.paths import last_component
 from tokar.restore.chosen import ChosenSets, choose_one, for_hard_recovery, with_staying
@@ -48,7 +49,7 @@ from tokar.restore.rollforward import RolledForward
 from tokar.restore.stager import ContentReader
 from tokar.restore.targets import room_problems
 from tokar.sets.choose import NotPlaced
-from tokar.sets.outcome import LastLine, with_met
+from tokar.sets.outcome import LastLine, with_damage, with_met
 from tokar.sets.read import facts_of_logs
 from tokar.words import count_text, noun, some
 
@@ -63,11 +64,13 @@ class RestorePlan:
     parts: tuple[tuple[Plan, MergedSet], ...]
     recovery: Guidance | None  # What follows; None where nothing is of an engine
     met: tuple[NotPlaced, ...] = ()  # Files that are placed all the same, although recovery must not meet them
+    damage: tuple[ArchiveError, ...] = ()  # What is wrong with records of the archives that no file needs
 
     @property
     def outcome(self) -> LastLine | None:
         """What the verdict on what is placed comes to; None where nothing was judged."""
-        return with_met(self.chosen.outcome, [one for one in self.met if not one.is_harmless])
+        found = with_met(self.chosen.outcome, [one for one in self.met if not one.is_harmless])
+        return with_damage(found, self.damage)
 
     @property
     def is_refused(self) -> bool:
@@ -148,7 +151,17 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))
     )
     recovery = guide(chosen, plan, request)
-    return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
+    return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met, damage_in(chosen))
+
+
+def damage_in(chosen: ChosenSets) -> tuple[ArchiveError, ...]:
+    """Return what is wrong with records of the archives that no file needs."""
+    return tuple(error for archive in chosen.archives for error in spare_damage(archive))
+
+
+def outcome_of_sets(chosen: ChosenSets) -> LastLine | None:
+    """Return what the verdict on sets comes to that a server takes over; None where nothing was judged."""
+    return with_damage(chosen.outcome, damage_in(chosen))
 
 
 def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], options: RestoreOptions) -> Request:
@@ -245,7 +258,7 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
     if not any(isinstance(one.error, NoRoomError) for plan in parts for one in plan.problems):
         problems += room_problems(whole.directories, whole.seen)  # of all sets together
     parts[0] = add_problems(parts[0], problems)
-    return RestorePlan(chosen, tuple(zip(parts, contents, strict=True)), recovery)
+    return RestorePlan(chosen, tuple(zip(parts, contents, strict=True)), recovery, damage=damage_in(chosen))
 
 
 def _plan(

@@ -61,6 +61,7 @@ class BackupSet:
     receipt: tuple[int, int] | None = None
     # For a set of another engine than ESE: the numbers of its logs, as its summary gives them.
     numbers: tuple[int, int] | None = None
+    damage: tuple[ArchiveError, ...] = field(default=(), compare=False)  # What is wrong where no file needs it
 
     @property
     def has_databases(self) -> bool:
@@ -297,8 +298,10 @@ def _load(
             if not examine or archive.is_locked:  # who asked for it sees that it was not done
                 return set_of_archive(archive, label=str(path))
             seen = SeenFiles(archive.head.profile)
-            verify(archive, content=True, watch=seen.watch).demand()
-            return set_of_archive(archive, label=str(path), examine=True, seen=seen.take)
+            report = verify(archive, content=True, watch=seen.watch)
+            report.demand_files()
+            found = set_of_archive(archive, label=str(path), examine=True, seen=seen.take)
+            return replace(found, damage=tuple(fault.error for fault in report.faults))
     except ArchiveError as error:
         error.path = error.path or path
         raise

@@ -246,6 +246,15 @@ def with_unread(rest: LastLine | None, errors: Iterable[ArchiveError], *, alone:
     return worst(one for one in (rest, LastLine(word, why, first.exit_code)) if one)
 
 
+def with_damage(found: LastLine | None, errors: Iterable[ArchiveError]) -> LastLine | None:
+    """Return what sets come to that can be restored whatever is wrong with records that no file needs."""
+    first = worst_of(errors)
+    if first is None:
+        return found
+    why = f"{first}: no file needs that record"
+    return worst(one for one in (found, LastLine(Word.NOT_PROVEN, why, first.exit_code)) if one)
+
+
 class Met(Protocol):
     """A file that is placed although recovery must not meet it."""
 
