@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.ese.inspect import Inspection
+    from tokar.restore.ahead import ContentReader
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
-    from tokar.restore.stager import ContentReader
     from tokar.storage.bytesource import ByteSource
 
 Files = dict[str, bytes]

@@ -5,5 +5,5 @@ inventory    what is there now          matching           which location takes 
 plan         the plan, as data          planner, targets   make it, and hold it against what is there
 chosen       what is taken from sets    rollforward        logs that are there and stay
 prepare      sets and plans as one      next_steps         what follows
-place        carry it out: stager, workers, journal, staging and a second look at what is there
+place        carry it out: stager, ahead, workers, journal, staging and a second look at what is there
 """

@@ -46,10 +46,11 @@ from typing import Final, Self
 
 from tokar.errors import ArchiveError, PartialError, RestoreError, SourceError, StorageError, reason_of
 from tokar.format.index import Entry
+from tokar.restore.ahead import ContentReader
 from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, holds, is_whole, journal_name, numbered, staging_name, write_journal
 from tokar.restore.plan import Aside, Plan
-from tokar.restore.stager import ContentReader, Stager, is_own
+from tokar.restore.stager import Stager, is_own
 from tokar.restore.staging import SecondLook, Stage, demand_ancestor, whole_directories
 from tokar.restore.workers import Tally
 from tokar.storage import durable, windows
@@ -426,9 +427,8 @@ class Placing:
     def _is_done(self, aside: Aside, placed: set[str]) -> bool:
         """Return whether a file was set aside: it has its new name, and its old one is free or has a new file."""
         directory = self._directory(aside.directory)
-        if not directory.has(aside.new_name):
-            return False
-        return not directory.has(aside.name) or directory.path_of(aside.name) in placed
+        is_free = not directory.has(aside.name) or directory.path_of(aside.name) in placed
+        return is_free and directory.has(aside.new_name)
 
 
 def note_sets(error: BaseException, sets: Iterable[tuple[str, Sequence[str]]]) -> bool:

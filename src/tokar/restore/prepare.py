@@ -26,6 +26,7 @@ from tokar.format.index import Entry
 from tokar.format.verify import spare_damage
 from tokar.location_list import CERTUTIL_LIST, list_of, parse_location_list
 from tokar.paths import last_component
+from tokar.restore.ahead import ContentReader
 from tokar.restore.chosen import ChosenSets, choose_one, for_hard_recovery, with_staying
 from tokar.restore.guide import guide, guide_at
 from tokar.restore.journal import Planned, plans_that_go_on
@@ -46,7 +47,6 @@ from tokar.restore.plan import (
 from tokar.restore.planner import add_problems, look_and_plan
 from tokar.restore.rebuilt import rebuilt_locations
 from tokar.restore.rollforward import RolledForward
-from tokar.restore.stager import ContentReader
 from tokar.restore.targets import room_problems
 from tokar.sets.choose import NotPlaced
 from tokar.sets.outcome import LastLine, with_damage, with_met

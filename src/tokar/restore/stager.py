@@ -6,13 +6,14 @@ Many small files are shared among the processors (`workers`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from tokar.errors import IntegrityError, StorageError, reason_of, storage_errors
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
+from tokar.restore.ahead import ContentReader, with_content
 from tokar.restore.journal import is_whole
 from tokar.restore.plan import Extra, Plan
 from tokar.restore.staging import Stage
@@ -34,13 +35,6 @@ _BLOCK: Final = 256  # neighbouring files that one process stages, since they ar
 def is_own(share: int, shares: int, at: int, size: int) -> bool:
     """Whether the file at a place falls to a share: blocks of small ones in turn, and the first has the large ones."""
     return (at // _BLOCK % shares if size <= _SMALL_SIZE else 0) == share
-
-
-class ContentReader(Protocol):
-    """What placing needs of an archive."""
-
-    def chunks(self, entry: Entry) -> Iterator[Chunk]:
-        """Yield the whole content of an entry in order; raise before the end if it is not what was archived."""
 
 
 class Stager:
@@ -91,17 +85,21 @@ class Stager:
         if fresh and processes > 1 and len(self._plan.steps) >= _MANY_FILES:
             self.processes = processes
             self._stage_with_workers(processes)
+        elif fresh:
+            for _ in self._stage_share(0, 1):
+                pass
         else:
-            self._stage_alone()
+            self._go_on()
         self._tell(0)
         return self._tally()
 
-    def _stage_alone(self) -> None:
+    def _go_on(self) -> None:
+        """Stage what an interrupted run has not."""
         for directory_path, name, entry in self._plan.steps.placements():
             if (directory_path, name) in self._done:
                 self._count(entry.size)
             elif not self._is_staged(self._stages[directory_path], name, entry):
-                self._stage(self._stages[directory_path].opened, name, entry)
+                self._stage(self._stages[directory_path].opened, name, entry, self._reader.chunks(entry))
         for stage in self._stages.values():
             for name in stage.left:
                 stage.opened.remove(name)
@@ -149,11 +147,12 @@ class Stager:
             again: Whether part of it may be staged, by a process that failed. It is staged anew.
         """
         before = self._tally()
-        for path, name, entry in self._plan.steps.placements(partial(is_own, share, shares)):
+        own = self._plan.steps.placements(partial(is_own, share, shares))
+        for path, name, entry, content in with_content(self._reader, own):
             staging = self._stages[path].opened
             if again and staging.has(name):
                 staging.remove(name)
-            self._stage(staging, name, entry)
+            self._stage(staging, name, entry, content)
             if self._files - before.files >= _BLOCK:
                 yield self._tally() - before
                 before = self._tally()
@@ -205,12 +204,11 @@ class Stager:
         self._files += 1
         self._size += len(extra.data)
 
-    def _stage(self, staging: Directory, name: str, entry: Entry) -> None:
+    def _stage(self, staging: Directory, name: str, entry: Entry, content: Iterable[Chunk]) -> None:
         """Write an entry into its staging directory. If it dies half-way, part of the file is there, in staging."""
-        chunks = self._reader.chunks(entry)
         descriptor = staging.create(name)
         try:
-            size = self._write_chunks(descriptor, chunks)
+            size = self._write_chunks(descriptor, content)
             if size != entry.size:
                 raise IntegrityError(f"{entry.name} has {size} bytes of content, the index says {entry.size}")
             if entry.modified is not None:
@@ -219,13 +217,13 @@ class Stager:
             raise StorageError(f"cannot write: {reason_of(error)}", path=staging.path_of(name)) from error
         finally:
             os.close(descriptor)
-            close = getattr(chunks, "close", None)
+            close = getattr(content, "close", None)
             if close is not None:
                 close()
         self._files += 1
         self._size += size
 
-    def _write_chunks(self, descriptor: int, chunks: Iterator[Chunk]) -> int:
+    def _write_chunks(self, descriptor: int, chunks: Iterable[Chunk]) -> int:
         """Write content, leaving holes for zeros; return its size."""
         size = begun = 0
         hole = False
