@@ -127,6 +127,20 @@ def test_a_page_comes_back(rows: list[tuple[Any, ...]], first: int) -> None:
     assert len(page.build()) == 8 + 119 * len(rows) + sum(len(row[0]) for row in rows)
 
 
+@pytest.mark.parametrize("count", [index._BLOCK - 1, index._BLOCK, index._BLOCK + 1, 2 * index._BLOCK + 7])
+def test_a_body_has_the_columns_of_all_rows_one_after_the_other_and_comes_back(count: int) -> None:
+    page = page_of([(b"n", at % 256, FileList.BY_HAND, at, at << 20, at) for at in range(count)])
+    body = bytes(page.build())
+    columns = [bytes(page.rows[at + byte :: 119]) for _, at, width in index._COLUMNS.values() for byte in range(width)]
+    at = 8
+    for _, _, width in index._COLUMNS.values():
+        assert [body[at + byte : at + width * count : width] for byte in range(width)] == columns[:width]
+        del columns[:width]
+        at += width * count
+    assert body[at:] == b"n" * count
+    assert IndexPage.parse(body, first=0, position=0).rows == page.rows
+
+
 @examples(60)
 @given(ROWS, st.integers(0, 1000))
 def test_entries_come_one_by_one_as_they_come_all_together(rows: list[tuple[Any, ...]], first: int) -> None:

@@ -167,6 +167,7 @@ _COLUMNS: Final = {name: (_ROW.codes[at], *_ROW.place(name)) for at, name in enu
 _NAME_END: Final = _ROW.fields.index("name_end")
 _SIZE: Final = _ROW.fields.index("size")
 _LISTS: Final = tuple(FileList)
+_BLOCK: Final = 1024  # rows that are turned into columns at once, or back: they stay in the processor's own memory
 
 
 def page_takes(count: int, names_size: int, name_size: int) -> bool:
@@ -241,9 +242,11 @@ class IndexPage:
 
     def build(self) -> bytearray:
         """Return the bytes of the body."""
-        body = bytearray(_PACKER.pack(self.first, len(self)))
-        for _, at, width in _COLUMNS.values():  # one after the other: all of them would take as much as the page again
-            body += _from_rows(self.rows, at, width)
+        count, rows = len(self), self.rows
+        body = bytearray(_PACKER.size + len(rows))  # no columns beside it: they would take as much as the page again
+        body[: _PACKER.size] = _PACKER.pack(self.first, count)
+        for in_rows, in_body in _places(count):
+            body[in_body] = rows[in_rows]
         body += self.names
         return body
 
@@ -267,11 +270,9 @@ class IndexPage:
         if its_first != first:
             raise FormatError(f"index page of entry {its_first}, not {first}", rule="INDX-3", offset=position)
         page = cls(first)
-        page.rows = bytearray(records.PAGE_ENTRY_SIZE * count)
-        for _, at, width in _COLUMNS.values():
-            column = data[_PACKER.size + at * count : _PACKER.size + (at + width) * count]
-            for byte in range(width):
-                page.rows[at + byte :: records.PAGE_ENTRY_SIZE] = column[byte::width]
+        rows = page.rows = bytearray(records.PAGE_ENTRY_SIZE * count)
+        for in_rows, in_body in _places(count):
+            rows[in_rows] = data[in_body]
         page.names += data[names_at:]
         page._demand_sound_columns(position)
         page._demand_streams(position, encrypted=encrypted)
@@ -303,6 +304,18 @@ class IndexPage:
 def _has_other_values(column: array[int], flags: array[int], flag: int) -> bool:
     """Whether a column has a value other than zero where its flag is not set."""
     return any(column) and any(value and not its & flag for value, its in zip(column, flags, strict=True))
+
+
+def _places(count: int) -> Iterator[tuple[slice, slice]]:
+    """Yield where the same bytes stand in `count` rows and in the body with its columns: in all, all but the names."""
+    row_size = records.PAGE_ENTRY_SIZE
+    for first in range(0, count, _BLOCK):
+        last = min(first + _BLOCK, count)
+        for _, at, width in _COLUMNS.values():
+            column = _PACKER.size + at * count
+            for byte in range(width):
+                in_rows = slice(first * row_size + at + byte, last * row_size, row_size)
+                yield in_rows, slice(column + first * width + byte, column + last * width, width)
 
 
 def _from_rows(rows: bytearray, at: int, width: int) -> bytearray:
