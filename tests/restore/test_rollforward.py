@@ -134,6 +134,36 @@ def test_one_generation_under_two_names_refuses(tmp_path: Path) -> None:
     assert "there twice" in problem(look(tmp_path, {name_of(8): TOP[8], "edb.log": TOP[8]}))
 
 
+def jtx(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name.replace(".log", ".jtx"): data for name, data in files.items()}
+
+
+@pytest.mark.parametrize(
+    "there", [{**part(8, 8), **jtx(part(9, 9)), "edb.log": TOP[10]}, {**part(8, 8), **jtx(part(9, 9))}]
+)
+def test_a_log_of_the_other_suffix_continues_nothing(tmp_path: Path, there: dict[str, bytes]) -> None:
+    found = look(tmp_path, there)
+    assert problem(found) == "edb00009.jtx holds generation 0x9, and the engine looks for another name (-543)"
+    assert found.problems[0].error.hint is not None
+    assert found.problems[0].error.hint.startswith("call it edb00009.log, or")
+
+
+def test_logs_of_the_other_suffix_than_those_that_are_placed_refuse(tmp_path: Path) -> None:
+    assert "edb00008.jtx holds generation 0x8" in problem(look(tmp_path, jtx({**part(8, 8), "edb.log": TOP[9]})))
+
+
+def test_a_log_of_the_other_suffix_is_set_aside_where_it_is_there_under_its_name_too(tmp_path: Path) -> None:
+    found = look(tmp_path, {**part(8, 9), **jtx(part(7, 8)), "edbtmp.jtx": TOP[5]})
+    assert (staying(found), found.high, found.problems) == ([name_of(8), name_of(9)], 9, ())
+    assert problem(look(tmp_path / "other", {**part(8, 9), **jtx(branch(9, 9))})).startswith("edb00009.jtx")
+
+
+def test_logs_that_are_all_of_the_newer_suffix_stay(tmp_path: Path) -> None:
+    placed = [facts(one, name=name_of(one).replace(".log", ".jtx")) for one in (5, 6, 7)]
+    found = look(tmp_path, jtx({**part(8, 8), "edb.log": TOP[9]}), placed)
+    assert (staying(found), found.high, found.problems) == (["edb.jtx", "edb00008.jtx"], 9, ())
+
+
 def test_a_numbered_log_after_the_current_one_refuses(tmp_path: Path) -> None:
     assert "is the current log, and 0x9 is later" in problem(look(tmp_path, {"edb.log": TOP[8], name_of(9): TOP[9]}))
 
@@ -168,6 +198,8 @@ def test_logs_that_a_database_alone_needs_or_goes_on_from_stay(tmp_path: Path, d
         ({**part(5, 5), **part(7, 8)}, 7),
         ({**part(7, 8), **branch(6, 6)}, 7),
         ({**part(5, 8), name_of(6): flip(flip(TOP[6], 9000), 9100, 3)}, 7),
+        ({**part(5, 5), **jtx(part(6, 6)), **part(7, 8)}, 7),
+        ({**part(5, 8), **jtx(part(6, 6))}, 5),
     ],
 )
 def test_earlier_logs_that_lead_to_them_stay_too_for_other_databases_may_need_them(
@@ -184,6 +216,7 @@ def test_earlier_logs_that_lead_to_them_stay_too_for_other_databases_may_need_th
         ({**part(7, 7), **part(9, 9)}, "after a gap: log 0x8 is missing"),
         (logs(7, 8, stream=OTHER_STREAM), "another log stream"),
         ({**part(7, 7), **{f"e00{name[3:]}": data for name, data in part(8, 8).items()}}, "another log stream"),
+        ({**jtx(part(7, 7)), "edb.log": TOP[8]}, "edb00007.jtx holds generation 0x7, and the engine looks for another"),
     ],
 )
 def test_logs_that_do_not_go_on_from_a_database_alone_refuse(tmp_path: Path, files: dict[str, bytes], why: str) -> None:
@@ -237,6 +270,13 @@ def test_where_nothing_continues_it_the_current_log_of_the_set_is_placed(
 ) -> None:
     found = look(tmp_path, there, SNAPSHOT, content=BEGUN)
     assert (staying(found), found.gives_way, found.problems) == ([], {}, ())
+
+
+def test_a_current_log_of_the_other_suffix_stands_for_none_of_the_set(tmp_path: Path) -> None:
+    found = look(tmp_path, jtx({"edb.log": BEGUN}), SNAPSHOT, content=BEGUN)
+    assert (staying(found), found.gives_way, found.problems) == ([], {}, ())
+    later = look(tmp_path, jtx({"edb.log": TOP[7]}), SNAPSHOT, content=BEGUN)
+    assert problem(later).startswith("edb.jtx holds generation 0x7, and the engine looks for another name")
 
 
 OTHER_RECORDS = {"edb.log": BEGUN}

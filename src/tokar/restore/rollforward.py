@@ -3,9 +3,10 @@
 A log stays only where its own header proves it: same stream, next generation, and the creation time of the log before
 it repeated. Where no log is placed, they go on from the first one that the databases need, or in which these were shut
 down. The current log is known by its header, not by its name; that of the set gives way to a log that is there where it
-is an earlier state of that. A log that is also in the set, or is older than what is placed, is set aside like
-checkpoint and databases. Everything else refuses the restore: the early engine deletes logs that do not continue
-without a word (Q179654), and later ones fail on them (-565, -610, -611).
+is an earlier state of that. Logs of the other suffix continue nothing: the engine takes those of one (`SFT-14`). A log
+that is also in the set, or is older than what is placed, is set aside like checkpoint and databases. Everything else
+refuses the restore: the early engine deletes logs that do not continue without a word (Q179654), and later ones fail on
+them (-565, -610, -611).
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ from tokar.restore.inventory import Inventory, NameKind, TargetDirectory
 from tokar.restore.options import Apart
 from tokar.restore.plan import Problem
 from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.faults import Rules
 from tokar.sets.need import Basis, need_of
 from tokar.storage.bytesource import ByteSource, FileSource, pieces_of
 from tokar.words import count_text
 
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
-_HINT: Final = "move it elsewhere, or give up the logs that are there: --existing set-aside"
+_GIVE_UP: Final = "or give up the logs that are there: --existing set-aside"
+_HINT: Final = f"move it elsewhere, {_GIVE_UP}"
 _NOWHERE: Final = "restore into an empty directory, or give up the logs that are there: --existing set-aside"
 
 
@@ -67,6 +70,11 @@ class _Present:
     header: LogHeader
     size: int
 
+    @property
+    def suffix(self) -> str:
+        """The end of its name in lower case."""
+        return self.name.rpartition(".")[2].lower()
+
 
 @dataclass(frozen=True, slots=True)
 class _Start:
@@ -75,6 +83,7 @@ class _Start:
     stream: Signature  # Their stream
     end: int  # The generation before the first of them
     base: str = ""  # Their base name; empty where nothing that is placed has it
+    suffix: str = ""  # The end of their names; empty likewise
     created: LogTime | None = None  # When the log before the first of them was created; None where that is not known
 
 
@@ -115,7 +124,7 @@ def look_for_continuing(directory: TargetDirectory, placed: RolledForward) -> Ro
         if found.kind is NameKind.FILE and found.engine is not None:
             look.sort(found.name)
     end = look.follow()
-    stays = {*(one.name for one in look.later), *look.leading()}
+    stays = {*(one.name for one in look.later if one.header.generation <= end), *look.leading()}
     if stays and not any(one.by_name.role is NameRole.CURRENT_LOG for one in look.later):
         stays |= look.next_logs()  # without a current log the engine goes on with that
     return RollForward(
@@ -138,8 +147,8 @@ def _start_of(placed: RolledForward) -> _Start | None:
     if last.signature is None or last.generation is None:
         return None
     if last.current:  # what is there may be a later state of it
-        return _Start(last.signature, last.generation - 1, last.base, last.previous_created)
-    return _Start(last.signature, last.generation, last.base, last.created)
+        return _Start(last.signature, last.generation - 1, last.base, last.suffix, last.previous_created)
+    return _Start(last.signature, last.generation, last.base, last.suffix, last.created)
 
 
 def _start_of_databases(databases: Sequence[DatabaseFacts]) -> _Start | None:
@@ -167,19 +176,26 @@ class _Look:
         self._base = start.base
         self.problems: list[Problem] = []
         self.later: list[_Present] = []
-        self._earlier: dict[int, _Present] = {}
-        self._next_logs: dict[str, str] = {}
+        self._suffix = start.suffix
+        self._earlier: list[_Present] = []
+        self._next_logs: dict[str, tuple[str, str]] = {}
         self.gives_way: Mapping[int, Apart] = {}
 
     def _refuse(self, name: str, why: str) -> None:
         self.problems.append(Problem(ExistingFileError(f"{names.printable(name)} {why}", path=self._path, hint=_HINT)))
+
+    def _refuse_name(self, log: _Present) -> None:
+        """Refuse a log that the engine does not find, as the verdict calls it."""
+        found = Rules.LOG_NOT_FOUND.fault(names.printable(log.name), log.header.generation)
+        hint = f"call it {names.printable(log.name[: -len(log.suffix)])}{self._suffix}, {_GIVE_UP}"
+        self.problems.append(Problem(ExistingFileError(f"{found.message} ({found.code})", path=self._path, hint=hint)))
 
     def sort(self, name: str) -> None:
         """Sort one file of the directory: to be looked at as a later log, to be set aside, or a problem."""
         by_name = parse_file_name(name)
         base = (by_name.base or "").lower()
         if by_name.role is NameRole.NEXT_LOG:
-            self._next_logs[name] = base
+            self._next_logs[name] = base, name.rpartition(".")[2].lower()
         try:
             with FileSource(Path(self._path, name)) as source:
                 header, size = LogHeader.read(source), source.size
@@ -207,11 +223,22 @@ class _Look:
         elif header.generation > self._start.end:
             self.later.append(log)
         elif not self._placed and self._last is None and by_name.role is NameRole.NUMBERED_LOG:
-            self._earlier[header.generation] = log
+            self._earlier.append(log)
 
     def next_logs(self) -> set[str]:
         """Return the logs that are being prepared there, of the base name of those that stay."""
-        return {name for name, base in self._next_logs.items() if base == self._base}
+        return {name for name, found in self._next_logs.items() if found == (self._base, self._suffix)}
+
+    def _take_one_suffix(self) -> None:
+        """Take logs of one suffix, that of the current log where nothing is placed: others are none where these are."""
+        begun = [one for one in self.later if one.by_name.role is NameRole.CURRENT_LOG]
+        self._suffix = self._suffix or next((one.suffix for one in (*begun, *self.later)), "")
+        known = {(one.header.generation, one.header.created) for one in self.later if one.suffix == self._suffix}
+        self.later = [
+            one
+            for one in self.later
+            if one.suffix == self._suffix or (one.header.generation, one.header.created) not in known
+        ]
 
     def _judge_same(self, name: str, header: LogHeader, own: LogFacts) -> None:
         """A log that the set has too is set aside if it is the same; else histories have parted, or one is damaged."""
@@ -224,11 +251,15 @@ class _Look:
     def follow(self) -> int:
         """Check that the later logs continue the set without a hole; return the generation they reach."""
         self.later.sort(key=lambda one: one.header.generation)
+        self._take_one_suffix()
         if self._last is not None and self.later:
             self._judge_current(self._last, self.later[0])
         end, created = self._start.end, self._start.created
         for one in self.later:
             header, generation = one.header, one.header.generation
+            if one.suffix != self._suffix:
+                self._refuse_name(one)
+                return end
             why = ""
             if generation != end + 1:
                 closed = "" if self._last is None or end != self._start.end else ", as it was closed,"
@@ -250,7 +281,8 @@ class _Look:
     def leading(self) -> Iterator[str]:
         """Yield the earlier logs that lead to the first one that stays, where none is placed: others may need them."""
         first = self.later[0].header if self.later else None
-        while first is not None and (before := self._earlier.get(first.generation - 1)) is not None:
+        earlier = {one.header.generation: one for one in self._earlier if one.suffix == self._suffix}
+        while first is not None and (before := earlier.get(first.generation - 1)) is not None:
             with FileSource(Path(self._path, before.name)) as source:
                 report = inspect_file(source, examine=True).report
             if before.header.created != first.previous_created or not (
@@ -269,13 +301,14 @@ class _Look:
             self._refuse(first.name, f"is another log {shown} than the one in the set: histories parted (-611)")
             self.later = []
             return
+        is_found = first.suffix == self._suffix  # else it is a problem by its name
         with FileSource(Path(self._path, first.name)) as there:
-            if self._content is not None and is_earlier_state(self._content, there):
+            if is_found and self._content is not None and is_earlier_state(self._content, there):
                 why = f"an earlier state of log {shown}, which is there as {names.printable(first.name)}"
                 self.gives_way = {self._number: Apart(why)}
             elif self._content is not None and len(self.later) == 1 and is_earlier_state(there, self._content):
                 self.later = []  # it is set aside
-            else:
+            elif is_found:
                 self._refuse(first.name, f"is log {shown} as in the set, and neither is proven to be an earlier state")
                 self.later = []
 
