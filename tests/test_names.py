@@ -40,6 +40,14 @@ def test_a_name_is_decoded_by_its_code_page(raw: bytes, encoding: int, text: str
     assert names.decode(raw, encoding) == text
 
 
+@pytest.mark.parametrize(
+    ("raw", "encoding", "plain"),
+    [(b"main.edb", 0, True), (b"m\xe4in.edb", 0, False), (b"m\xe4in.edb", 1252, False), (b"m<E4>in.edb", 65001, False)],
+)
+def test_a_name_is_plain_where_all_of_it_is_ascii_and_none_escaped(raw: bytes, encoding: int, *, plain: bool) -> None:
+    assert names.is_plain(names.display(raw, encoding)) is plain
+
+
 @pytest.mark.parametrize("encoding", [0, 1, 65000, 1361, 99999])
 def test_an_unknown_code_page_decodes_to_nothing(encoding: int) -> None:
     assert names.decode(b"EDB.LOG", encoding) is None

@@ -297,6 +297,11 @@ def without_aside(name: str) -> str:
     return _ASIDE.sub("", name) if ASIDE_MARK in name else name
 
 
+def is_plain(shown: str) -> bool:
+    """Return whether a name, as `display` gives it, is nothing but ASCII."""
+    return shown.isascii() and "<" not in shown
+
+
 def leaf_of(text: str) -> str:
     r"""Return the part of a name or path after its last `\` or `/`, whether or not it is a good file name."""
     part = text.rpartition("\\")[2]

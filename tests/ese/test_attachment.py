@@ -12,8 +12,10 @@ from tokar.ese.attachment import (
     Attachment,
     Environment,
     build_attachments,
+    is_escaped,
     parse_attachments,
     path_bytes,
+    split_names,
 )
 from tokar.ese.values import LogPosition, Signature
 
@@ -54,6 +56,18 @@ def test_a_lone_surrogate_in_a_path_is_shown_escaped() -> None:
     area = bytearray(build_attachments([ONE]))
     area[64:66] = b"\x00\xd8"
     assert parse_attachments(bytes(area))[0].path.startswith("\\x00\\xd8")
+
+
+@pytest.mark.parametrize("name", [b"m\xe4in.edb", b"\x83\x5c.edb", b"\x83\x5cA\x83\x5c.edb", b"main\xe4"])
+def test_a_name_of_single_bytes_beyond_ascii_is_known_as_one(name: bytes) -> None:
+    assert is_escaped(split_names(b"C:\\m\xe4\\db\\" + name + b"\0", wide=False)[0])
+
+
+@pytest.mark.parametrize(
+    "path", ["C:\\db\\main.edb", "C:\\xe4\\db\\main.edb", "D:\\x86\\db\\xmain.edb", "m\xe4in.edb", ""]
+)
+def test_a_name_of_ascii_and_a_wide_one_are_known_as_they_are(path: str) -> None:
+    assert not is_escaped(path)
 
 
 @examples(60)

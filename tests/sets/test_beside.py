@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from recovery_sets import (
     write,
 )
 
+from tokar.ese.attachment import split_names
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.trailer import BackupTrailer
@@ -242,6 +244,20 @@ def test_another_name_is_no_matter_where_nobody_looks_for_it(tmp_path: Path, fil
 def test_a_name_in_some_code_page_is_not_compared(tmp_path: Path) -> None:
     named = logs(5, 7, attached=(("C:\\db\\m\xe4in.edb", DATABASE_SIGNATURE),))
     assert verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7)), **named}).blocking == ()
+
+
+@pytest.mark.parametrize("name", ["m\xe4in.edb", "\uff4dain.edb", os.fsdecode(b"m\xe4in.edb")])
+def test_a_name_beyond_ascii_is_another_than_one_of_ascii_in_the_logs(tmp_path: Path, name: str) -> None:
+    (fault,) = verdict_on(tmp_path, {name: bytes(dirty(5, 7)), **logs(5, 7)}).faults
+    assert (fault.kind, fault.code) == (FaultKind.DATABASE_NAME, -1216)
+    assert "is called main.edb in the logs" in fault.message
+
+
+@pytest.mark.parametrize("name", ["m\xe4in.edb", os.fsdecode(b"m\xe4in.edb")])
+@pytest.mark.parametrize("named", [split_names(b"C:\\db\\m\x84in.edb\0", wide=False)[0], "C:\\db\\ma\u0308in.edb"])
+def test_of_two_names_beyond_ascii_nobody_can_tell(tmp_path: Path, name: str, named: str) -> None:
+    of_logs = logs(5, 7, attached=((named, DATABASE_SIGNATURE),))
+    assert verdict_on(tmp_path, {name: bytes(dirty(5, 7)), **of_logs}).blocking == ()
 
 
 def test_a_database_gets_its_right_name_when_asked(tmp_path: Path) -> None:

@@ -563,6 +563,14 @@ def give_a_database_another_name(it: Tried) -> None:
     it.files[f"{stem} - Copy.{ending}"] = it.files.pop(name)
 
 
+def give_a_database_a_name_beyond_ascii(it: Tried) -> None:
+    name = it.a_database()
+    if it.made.hard:
+        raise NotHere  # as above
+    stem, _, ending = name.rpartition(".")
+    it.files[f"{stem}\xe4.{ending}"] = it.files.pop(name)
+
+
 def keep_an_older_copy_of_a_database_in_a_folder(it: Tried) -> None:
     name = it.a_database()
     bring(it, "older", name, f"old/{name}")

@@ -2,6 +2,7 @@
 
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Annotated, Final
@@ -13,6 +14,7 @@ from tokar.ese.values import NO_POSITION, NO_SIGNATURE, LogPosition, Signature, 
 AREA_SIZE = 2048
 UTF16_NAMES = 0x20
 PATH_SIZE = 261
+_ESCAPED_NAME: Final = re.compile(r"\\x[89a-f][0-9a-f]\\?[^\\/]*$")  # the second byte of a character may be `\`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,11 @@ def split_names(names: bytes, *, wide: bool) -> tuple[str, bytes]:
         if names[position : position + 2] == b"\0\0":
             return names[:position].decode("utf-16-le", "backslashreplace"), names[position + 2 :]
     return names.decode("utf-16-le", "backslashreplace"), b""
+
+
+def is_escaped(path: str) -> bool:
+    r"""Return whether the file name of a path may be more than ASCII: `split_names` gives such bytes as `\xe4`."""
+    return _ESCAPED_NAME.search(path) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

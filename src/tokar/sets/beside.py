@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from tokar.ese.attachment import is_escaped
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import FileKind
 from tokar.ese.values import Signature
-from tokar.names import collision_key, leaf_of, printable
+from tokar.names import collision_key, is_plain, leaf_of, printable
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
 from tokar.sets.faults import Fault, Rules, Scope, Severity
 from tokar.sets.file_faults import database_faults
@@ -312,8 +313,9 @@ def name_in_logs(database: DatabaseFacts, logs: Iterable[LogFacts]) -> str:
     header = database.header
     attached = () if header is None else (one for log in logs for one in log.attached)
     named = {leaf_of(one.path).lower(): one.path for one in attached if header and one.signature == header.signature}
-    own, last = database.leaf.lower(), leaf_of([*named.values()][-1]) if named else ""
-    return "" if own in named or not f"{own}{last}".isascii() else last  # what is in some code page is not compared
+    own, path = database.leaf.lower(), [*named.values()][-1] if named else ""
+    is_other = own not in named and leaf_of(path).isascii() and (is_plain(own) or not is_escaped(path))
+    return leaf_of(path) if is_other else ""  # beyond ASCII the code pages are not known
 
 
 def is_name_of_another(database: DatabaseFacts, logs: Iterable[LogFacts]) -> bool:
