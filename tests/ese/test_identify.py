@@ -15,7 +15,7 @@ from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.flushmap import FlushMap
-from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, has_pages, identify, looks_like_ese
+from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, has_pages, has_segments, identify, looks_like_ese
 from tokar.ese.log import LogHeader
 from tokar.ese.values import LogPosition, Signature
 from tokar.storage.bytesource import BytesSource
@@ -303,6 +303,7 @@ def test_to_look_for_pages_takes_the_same_memory_for_any_size() -> None:
     tracemalloc.start()
     try:
         assert not has_pages(Zeros())
+        assert not has_segments(Zeros())
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()

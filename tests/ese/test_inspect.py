@@ -10,6 +10,7 @@ import pytest
 from ese_files import STREAM, database_bytes, header_for, log_bytes, log_header, old_log_bytes, old_log_header
 from hypothesis import given
 from hypothesis import strategies as st
+from recovery_sets import flip, logs, segment
 from sweeps import examples
 
 from tokar.ese.attachment import Attachment, Environment, build_attachments, path_bytes
@@ -48,6 +49,42 @@ def streaming_copy(trailer: BackupTrailer | None = None, **changes: object) -> b
             backup=replace(MARK, generation_high=7), signature=header.signature, log_signature=header.log_signature
         )
     return bytes(database_bytes(header, 3)) + trailer.build(4096)
+
+
+GONE = bytes(4096)
+FULL = logs(5, 5)["edb00005.log"]  # with a shadow, which has the checksum and the number of a page
+LEFT = {
+    "zeros": GONE + FULL[4096:],
+    "garbage": b"\xa5" * 4096 + FULL[4096:],
+    "without a shadow": GONE + FULL[4096 : 4 * 4096] + bytes(2 * 4096),
+    "the shadow alone": bytes(4 * 4096) + FULL[4 * 4096 :],
+    "at its end": bytes(60 * 4096) + segment(5, 60, 1),
+}
+
+
+@pytest.mark.parametrize("data", LEFT.values(), ids=LEFT)
+def test_a_log_without_its_header_is_no_database(data: bytes) -> None:
+    passing = PassingFile(len(data))
+    passing(memoryview(data))
+    for found in (seen(data), passing.finish()):
+        assert (found.identity.kind, found.identity.damaged) == (FileKind.LOG, True)
+        assert found.identity.note == "its header is gone, and segments of a log follow"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GONE + flip(FULL[4096 : 2 * 4096], 9) + bytes(4096),
+        GONE + bytes(2 * 4096) + FULL[4096 : 2 * 4096] * 3,  # in no place of theirs
+    ],
+)
+def test_what_is_no_segment_in_its_place_tells_nothing(data: bytes) -> None:
+    assert seen(data).identity.kind in {FileKind.UNKNOWN, FileKind.RESERVE}
+
+
+def test_a_database_without_its_headers_is_one() -> None:
+    data = bytes(2 * 4096) + bytes(database_bytes(header_for(), 3))[2 * 4096 :]
+    assert seen(data).identity.kind is FileKind.DATABASE
 
 
 def test_a_database_shows_what_decides_about_a_restore() -> None:

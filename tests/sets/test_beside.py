@@ -572,6 +572,30 @@ def test_a_database_that_is_here_and_cannot_be_read_is_not_called_absent(
     assert [one.kind for one in verdict_on(tmp_path / "b", files).blocking] == [FaultKind.DATABASE_NOT_HERE]
 
 
+HEADLESS = bytes(4096) + logs(6, 6)["edb00006.log"][4096:]
+NO_HEADER = "its header is gone, and segments of a log follow"
+
+
+def test_a_log_without_its_header_in_the_place_of_the_database_is_called_that(tmp_path: Path) -> None:
+    (fault,) = verdict_on(tmp_path, {DATABASE: HEADLESS, **logs(5, 7)}).blocking
+    assert (fault.message, fault.code) == (f"main.edb cannot be read: {NO_HEADER}", -1018)
+
+
+def test_a_log_without_its_header_beside_a_set_that_does_not_need_it_is_a_remark(tmp_path: Path) -> None:
+    for number, main in enumerate((database(), dirty(5, 7))):
+        verdict = verdict_on(tmp_path / str(number), {DATABASE: bytes(main), "old.edb": HEADLESS, **logs(5, 7)})
+        assert verdict.blocking == ()
+        assert f"old.edb cannot be read: {NO_HEADER}" in {one.message for one in verdict.faults}
+
+
+def test_a_needed_log_without_its_header_is_called_that(tmp_path: Path) -> None:
+    verdict = verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7)), **logs(5, 7), "edb00006.log": HEADLESS})
+    assert (verdict.blocking[0].message, verdict.blocking[0].code) == (
+        f"edb00006.log cannot be read: {NO_HEADER}",
+        -501,
+    )
+
+
 @pytest.mark.parametrize(("content", "what"), PLACES[1:])
 def test_a_file_that_the_engine_makes_anew_is_no_fault_where_logs_do_not_call_a_database_so(
     tmp_path: Path, content: bytes, what: str

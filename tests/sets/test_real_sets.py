@@ -161,6 +161,7 @@ for at in (N3, N4, CUR):
     row("crashed", f"{at} of another server", bring(of("clean"), log(7), at), NOT, Kind.LOG_FOREIGN, -530)
 for at in (N3, N4):
     row("crashed", f"{at} has a header and nothing more", blank(at), NOT, Kind.LOG_BLANK, -501)
+    row("crashed", f"{at} without its header", zeros(at, 0, 4096), NOT, Kind.LOG_UNREADABLE, -501)
 row("crashed", "a current log that was just begun", blank(CUR), NOT, Kind.PAGES_OFF_CHAIN, -567)
 row("crashed", "log 3 ends too early", blank(N3, 5 * 4096), NOT, Kind.LOG_ALTERED, -590)
 row("crashed", "log 4 ends before a position that log 5 gives", blank(N4, 5 * 4096), NOT, Kind.LOG_SHORT, -501)
@@ -212,6 +213,8 @@ row("crashed", "a newer revision", header(DB, (232, u32(999))), YES, Kind.NEWER_
 # --- A database that was shut down, its logs and its current log ---
 row("clean", "as it is", nothing, YES)
 row("clean", "no logs", only(DB), YES)
+row("clean", "a log without its header beside it", both(copy(log(5), "old.edb"), zeros("old.edb", 0, 4096)), YES,
+    Kind.LOG_UNREADABLE, -501, "old.edb")
 row("clean", "only the current log", only(DB, CUR), YES)
 row("clean", "no log 8", drop(log(8)), YES, Kind.LOGS_BEFORE_GAP, -528, logs(3, 4, 5, 6, 7))
 row("clean", "no log 5", drop(log(5)), YES, Kind.LOGS_BEFORE_GAP, -528, logs(3, 4))

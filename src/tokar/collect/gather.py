@@ -35,6 +35,7 @@ from tokar.sets.left_out import MADE_ANEW
 from tokar.storage.bytesource import FileSource
 
 _LINK: Final = "a link or a special file"
+_SEGMENTS: Final = "not recognised: its header is gone, and segments of a log follow"
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
 _NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".stm", ".raw", *DATABASE_SUFFIXES}
 """Endings of names that say something where there is no content."""
@@ -247,13 +248,13 @@ class Gatherer:
         if not by_suffix and "." in leaf and not leaf.lower().endswith(_MAY_BE_DATABASES):
             return None, None
         with FileSource(path) as source:
-            other, pages = ese.other_format(source), ese.has_pages(source)
+            other, pages, segments = ese.other_format(source), ese.has_pages(source), ese.has_segments(source)
         if pages:
             self._warnings.append(f"{leaf}: taken as a damaged database: pages of one are in it, and {lacks}")
         elif by_suffix and not other:
             self._warnings.append(f"{leaf}: taken as a damaged database by its name; there is {lacks} in it")
         else:
-            return None, other or None
+            return None, other or (_SEGMENTS if segments else None)
         return "database", None
 
     def _kind_by_name(self, by_name: FileName, leaf: str, size: int) -> tuple[str | None, str | None]:

@@ -42,6 +42,9 @@ _TYPE_OFFSET: Final = 667
 _TYPE_END: Final = 671
 _BLOCK_SIZE: Final = 4096
 _LARGER_BLOCK_SIZE: Final = 8192
+_POSITION: Final = struct.Struct("<HHI")  # byte, sector, generation
+_POSITION_OFFSET: Final = 8
+_UNUSED_IN_SEGMENT: Final = slice(24, 36)  # where a page names its object, and says what room it has
 _CHECKPOINT_FILE_SIZE: Final = 8192
 _LOG_VERSIONS: Final = {(7, 3701), (7, 3702), (7, 3703), (7, 3704), (8, 4000)}
 # Unused sectors of format 7, and the reserve logs of that era: 16 lines of 16 bytes, the first byte of line n is 0xDA +
@@ -214,9 +217,39 @@ def has_pages(source: ByteSource, *, at_ends: int = 0) -> bool:
             head = source.read((number + 1) * size, 40)
             flags, own = int.from_bytes(head[36:], "little"), int.from_bytes(head[4:8], "little")
             plausible = flags < _NO_FLAG if flags & NEW_FORMAT or size >= LARGE_PAGE_SIZE else own == number
+            plausible &= size != _BLOCK_SIZE or not _segment_in(head)  # a shadow has checksum and number of a page
             if plausible and page_is_sealed(source.read((number + 1) * size, size), number):
                 return True
     return False
+
+
+def has_segments(source: ByteSource, *, at_ends: int = 3 * 32768) -> bool:
+    """Return whether segments of a log of format 8 are in a file that has no header, going by its start and its end.
+
+    Args:
+        source: The file.
+        at_ends: So many bytes at its start and at its end are looked at.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    if source.size > LARGEST_LOG:
+        return False
+    from tokar.ese.page import segment_is_sealed  # noqa: PLC0415 - loads construct
+
+    count, whole = source.size // _BLOCK_SIZE, at_ends // _BLOCK_SIZE
+    for number in sorted({*range(1, min(whole, count)), *range(max(1, count - whole + 1), count)}):
+        segment = source.read(number * _BLOCK_SIZE, _BLOCK_SIZE)
+        own = _segment_in(segment)
+        if own in {number, number - 1} - {0} and segment_is_sealed(segment, own):
+            return True
+    return False
+
+
+def _segment_in(head: bytes) -> int:
+    """Return the number that a segment of a log gives itself, with its generation and zeros; 0 where it is none."""
+    byte, number, generation = _POSITION.unpack_from(head, _POSITION_OFFSET)
+    return number if generation and not byte and not any(head[_UNUSED_IN_SEGMENT]) else 0
 
 
 def _identify_database(source: ByteSource) -> Identity:

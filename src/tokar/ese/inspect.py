@@ -22,7 +22,7 @@ from tokar.ese.content_facts import (
 )
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import HEADER_SIZE, FlushMap
-from tokar.ese.identify import FileKind, Identity, has_pages, identify
+from tokar.ese.identify import FileKind, Identity, has_pages, has_segments, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer, patch_trailer
 from tokar.storage.bytesource import ByteSource, pieces_of
@@ -33,6 +33,7 @@ _START_SIZE: Final = 3 * _LARGEST_PAGE  # the first bytes of a file: both copies
 _END_SIZE: Final = _START_SIZE  # the last bytes of a file: a trailer, and the page before it
 _UNSURE: Final = "begins like a log that was never written"
 _HEADLESS: Final = "its headers are gone, and pages of a database follow"
+_HEADLESS_LOG: Final = "its header is gone, and segments of a log follow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,8 @@ def inspect_file(source: ByteSource, *, examine: bool = False) -> Inspection:
 def _inspection(identity: Identity, source: ByteSource, report: PageReport | LogReport | None = None) -> Inspection:
     if identity.kind is FileKind.UNKNOWN and has_pages(source, at_ends=_START_SIZE):
         identity = Identity(kind=FileKind.DATABASE, damaged=True, note=_HEADLESS)
+    elif identity.kind is FileKind.UNKNOWN and has_segments(source, at_ends=_START_SIZE):
+        identity = Identity(kind=FileKind.LOG, damaged=True, note=_HEADLESS_LOG)
     found, header = Inspection(size=source.size, identity=identity, report=report), identity.header
     if not isinstance(header, DatabaseHeader):
         return replace(found, trailer=patch_trailer(source))

@@ -117,14 +117,15 @@ def together_faults(facts: SetFacts) -> Iterator[Fault]:
             if one.stem not in stems and not facts.has_unreadable_database:
                 yield Rules.STREAMING_ALONE.fault(one.name, files=(one.name,))
     for file, kind in in_place_of_databases(facts):
-        yield Rules.DATABASE_UNREADABLE.fault(file.name, f"a {kind.words} by its header", files=(file.name,))
+        why = file.note if file.damaged else f"a {kind.words} by its header"
+        yield Rules.DATABASE_UNREADABLE.fault(file.name, why, files=(file.name,))
     yield from [*_instances(facts)] or _of_one_name(facts.databases)
 
 
 def in_place_of_databases(facts: SetFacts) -> Iterator[tuple[FileFacts, FileKind]]:
     """Yield the files that have the name of a database which logs name, of which nothing is here, and what they are."""
     odd: list[tuple[FileFacts, FileKind]] = [(one, FileKind.CHECKPOINT) for one in facts.checkpoints if not one.damaged]
-    odd += [(log, FileKind.LOG) for log in facts.logs if log.signature is not None and not log.base]
+    odd += [(log, FileKind.LOG) for log in facts.logs if not log.base and not log.is_opaque]
     odd += [(one, FileKind.FLUSH_MAP) for one in facts.flush_maps if not one.damaged]
     odd += [(one, FileKind.STREAMING_FILE) for one in facts.streaming if one.header and not _is_stm(one)]
     odd += [(one, FileKind.TEMPORARY_DATABASE) for one in facts.databases if one.temporary]

@@ -270,6 +270,7 @@ def opaque_in(facts: SetFacts) -> Iterator[str]:
 def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[Fault]:
     """Yield what is wrong with logs that no database needs, and with logs that should not be here."""
     names = {name for run in runs for fault in run.faults for name in fault.files}
+    names |= {file.name for file, _ in in_place_of_databases(facts) if file.damaged}  # said of a database then
     judged = bytearray(log.name in names for log in facts.logs)  # by the place of the log
     # Without a database every log is there to be played: what is wrong with one matters as much as with a needed one,
     # unless it is here whole too.
