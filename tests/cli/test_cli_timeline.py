@@ -16,7 +16,7 @@ from tokar.cli.tables import is_coloured
 from tokar.cli.timeline import ASCII, UNICODE, draw, glyphs_of
 from tokar.report.timeline import Mark, Row, StreamLine, timeline_of
 from tokar.sets.backup_set import find_sets
-from tokar.sets.chain import build_chain
+from tokar.sets.joining import build_chain
 
 if TYPE_CHECKING:
     from tokar.report.timeline import Tone

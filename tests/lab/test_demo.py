@@ -15,7 +15,7 @@ from tokar.lab import demo as demo_module
 from tokar.lab.demo import Account, run_demo
 from tokar.lab.lab import Lab, open_lab
 from tokar.sets.backup_set import set_of_archive
-from tokar.sets.chain import build_chain
+from tokar.sets.joining import build_chain
 
 if TYPE_CHECKING:
     from pathlib import Path

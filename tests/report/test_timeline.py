@@ -22,7 +22,7 @@ from tokar.report.timeline import (
     timeline_of,
 )
 from tokar.sets.backup_set import find_sets
-from tokar.sets.chain import build_chain
+from tokar.sets.joining import build_chain
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:

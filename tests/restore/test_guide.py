@@ -10,7 +10,7 @@ from recovery_sets import DATABASE, OTHER_STREAM, archive, database, dirty, logs
 from tokar.ese.values import LogPosition
 from tokar.restore.guide import steps_without_current
 from tokar.sets.backup_set import find_sets
-from tokar.sets.chain import build_chain
+from tokar.sets.joining import build_chain
 
 if TYPE_CHECKING:
     from pathlib import Path

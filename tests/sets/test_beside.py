@@ -34,11 +34,11 @@ from tokar.ese.flushmap import FlushMap
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.sets.backup_set import find_sets
-from tokar.sets.chain import build_chain
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.engines import engines_text
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, FaultKind, Severity
+from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict, judge_set
 
 PAIR = Signature(random=40, created=moment(40))

@@ -33,10 +33,11 @@ from tokar.restore.chosen import OpenSets
 from tokar.restore.options import RestoreOptions
 from tokar.sets import fault_list
 from tokar.sets.backup_set import BackupSet, set_of_archive, set_of_receipt
-from tokar.sets.chain import Chain, build_chain
+from tokar.sets.chain import Chain
 from tokar.sets.choose import ChainSelection, NotRestorableError, restorable
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
+from tokar.sets.joining import build_chain
 from tokar.sets.outcome import Word
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
 

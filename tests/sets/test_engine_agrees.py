@@ -33,8 +33,8 @@ from tokar.restore.next_steps import Recovery
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import place_sets, plan_restore
 from tokar.sets.backup_set import set_of_archive
-from tokar.sets.chain import build_chain
 from tokar.sets.faults import FaultKind as Kind
+from tokar.sets.joining import build_chain
 from tokar.sets.judge import judge_set
 from tokar.sets.outcome import Word, outcome_of
 from tokar.sets.read import facts_of_archive

@@ -16,8 +16,8 @@ from tokar.errors import ArchiveError
 from tokar.ese.inspect import inspect_file
 from tokar.sets import fault_list
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.chain import build_chain
 from tokar.sets.choose import restorable
+from tokar.sets.joining import build_chain
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import BytesSource

@@ -26,10 +26,10 @@ import tokar
 from tokar.ese.values import LogPosition
 from tokar.restore.chosen import choose_one
 from tokar.sets.backup_set import find_sets
-from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
+from tokar.sets.joining import build_chain
 from tokar.sets.judge import judge_set
 from tokar.sets.outcome import Word, outcome_of
 from tokar.sets.read import facts_of_archive

@@ -96,6 +96,7 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
 
 def made(folder: Path, kind: str, files: Files) -> Path:
     """An archive that keeps what was found while it was made; in a folder nobody would take a log of another ending."""
+    folder.mkdir(exist_ok=True)
     path = folder / f"{kind}.tokar"
     if any(one.endswith(".bak") for one in files):
         return archive(path, files, kind=kind, tokens=dict.fromkeys(files, 0x21)).path
@@ -314,3 +315,64 @@ def test_an_archive_that_cannot_be_opened_gives_a_restore_its_last_line(named: s
     assert result.exit_code == tokar("check", *paths).exit_code == 5
     assert result.stdout.splitlines()[-1] == tokar("check", *paths).stdout.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+LATER = {DATABASE: bytes(streaming(9, 10)), **part(9, 10)}
+
+
+def broken(files: Files) -> Files:
+    return {**files, DATABASE: flip(flip(files[DATABASE], 5 * 4096 + 500), 5 * 4096 + 900)}
+
+
+FULLS: dict[str, tuple[dict[str, Files], str | None]] = {
+    "a damaged one before a whole one": ({"a": broken(COPY), "b": COPY}, "a"),
+    "a whole one before a damaged one": ({"a": COPY, "b": broken(COPY)}, "b"),
+    "both whole": ({"a": COPY, "b": {**COPY, **part(8, 8)}}, ""),
+    "a damaged one and logs, and a later one": ({"a": broken(COPY), "b": part(8, 10), "c": LATER}, "a"),
+    "a damaged one and logs of its own, and a later one": ({"a": broken(COPY), "b": part(7, 8), "c": LATER}, "ab"),
+    "a hole behind logs of the older one": ({"a": COPY, "b": part(7, 8, 7), "c": {**LATER, **part(10, 10)}}, ""),
+    "logs behind a hole, and a later one": ({"a": COPY, "b": part(12, 12), "c": LATER}, None),
+    "the latest one damaged": ({"a": COPY, "b": part(8, 10), "c": broken(LATER)}, None),
+    "both damaged": ({"a": broken(COPY), "b": {**broken(COPY), **part(8, 8)}}, None),
+}
+"""Sets, and those of them that take no part and do not pass; None where the restore is refused."""
+
+
+@pytest.mark.parametrize("content", [False, True])
+@pytest.mark.parametrize("title", FULLS)
+def test_of_several_fulls_every_verb_goes_by_the_one_that_a_restore_takes(
+    title: str, content: bool, tmp_path: Path
+) -> None:
+    sets, spared = FULLS[title]
+    paths = [made(tmp_path / one, "full" if DATABASE in files else "logs", files) for one, files in sets.items()]
+    plan = tokar("restore", "--dry-run", "--json", "--into", tmp_path / "out", *paths)
+    assert plan.exit_code == (6 if spared is None else 0), plan.stderr
+    wanted = {str(path) for one, path in zip(sets, paths, strict=True) if one in (spared or "")}
+    for verb in ("check", "chain"):
+        said = tokar(verb, "--json", *["--content"] * content, *paths)
+        assert (said.json()["outcome"]["word"], said.exit_code) == (
+            plan.json()["outcome"]["word"],
+            9 * (spared is None),
+        )
+        assert {one["path"] for one in said.json()["spared"]} == wanted
+        assert {one["outcome"]["word"] for one in said.json()["spared"]} <= {NOT}
+    if spared is not None:
+        assert {one["path"] for one in plan.json()["chain"]["spared"]} == wanted
+
+
+def test_a_full_that_a_restore_does_without_is_named_by_every_verb(tmp_path: Path) -> None:
+    sets, _ = FULLS["a damaged one before a whole one"]
+    paths = [made(tmp_path / one, "full", files) for one, files in sets.items()]
+    for verb in (
+        ["check"],
+        ["check", "--content"],
+        ["chain"],
+        ["restore", "--into", tmp_path / "out"],
+    ):
+        lines = done(*verb, *paths).stdout.splitlines()
+        assert f"takes no part: {paths[0]}: NOT RESTORABLE: {DATABASE} has 1 damaged page: page 4 at 0x5000" in lines
+    assert tokar("check", paths[0]).exit_code == 9, "alone it is not"
+    done("check", "--to", f"database={tmp_path}/", "--to", f"log-dir={tmp_path}/", *paths)
+    assert tokar("check", "--to", f"database={tmp_path}/", *paths).exit_code == 6, "the other one has no place"
+    spoilt(paths[0], name(6))
+    assert tokar("check", *paths).exit_code == 4, "whether every byte is right is asked of each"

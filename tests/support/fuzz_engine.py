@@ -38,7 +38,7 @@ from tokar.lab import change_records, database_file, log_formats
 from tokar.lab.lab import create_lab, open_lab
 from tokar.replay.nodepage import NodePage
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.chain import build_chain
+from tokar.sets.joining import build_chain
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import BytesSource

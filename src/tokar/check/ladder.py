@@ -34,10 +34,11 @@ from tokar.restore.guide import steps_without_current
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
 from tokar.sets.backup_set import BackupSet, archives_of, set_of_archive
-from tokar.sets.chain import Chain, build_chain
+from tokar.sets.chain import Chain
 from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
+from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.outcome import left_open, not_verified, unjudged_in
 from tokar.sets.recorded import RecordedFacts

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from itertools import chain as in_turn
+from itertools import takewhile
 from typing import Any, Final
 
 from tokar.as_json import as_json, fields_json
 from tokar.codes import Code
 from tokar.errors import ArchiveError, FormatError, SetError
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.chain import Chain, build_chain
+from tokar.sets.chain import Chain
 from tokar.sets.faults import Fault
+from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, weigh, with_damage, with_unread, worst
 
@@ -167,6 +169,12 @@ class ArchiveCheck:
         judged = weigh(found, LeftOpen(unjudged, unasked), part)
         return with_damage(judged, damage) or judged
 
+    @property
+    def outcome_if_spared(self) -> LastLine:
+        """What it comes to where a restore does without its set: what is wrong with its bytes."""
+        rungs = takewhile(lambda result: result.rung is not Rung.CHAINED, self.rungs)
+        return weigh([one for result in rungs for one in result.causes], LeftOpen())
+
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
@@ -192,8 +200,10 @@ class CheckReport:
         """What all of them come to: the worst last line, of several the one of the lowest logs; None without any."""
         order = {(one.id, one.root): at for at, one in enumerate(self.chain.sets)}
         looked = [(one, one.backup_set) for one in self.archives if one.backup_set is not None]
-        found = sorted(((order[its.id, its.root], one.outcome) for one, its in looked), key=lambda pair: pair[0])
-        judged = worst(one for at, one in found if self.complete or not self.chain.takes_no_part(at, one))
+        known = sorted(((order[its.id, its.root], one) for one, its in looked), key=lambda pair: pair[0])
+        spared = [one.outcome_if_spared for at, one in known if self.chain.is_spared(at)]
+        found = [(at, one.outcome) for at, one in known if not self.chain.is_spared(at)]
+        judged = worst([*spared, *(one for at, one in found if self.complete or not self.chain.takes_no_part(at, one))])
         others = [one for one in self.archives if one.backup_set is None]
         if len(self.archives) > 1:
             judged = with_unread(judged, (one.error for one in others if one.error))
@@ -207,4 +217,9 @@ class CheckReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return {"ok": not self.exit_code, "archives": as_json(self.archives), "outcome": as_json(self.outcome)}
+        return {
+            "ok": not self.exit_code,
+            "archives": as_json(self.archives),
+            "spared": as_json(self.chain.spared),
+            "outcome": as_json(self.outcome),
+        }

@@ -108,6 +108,7 @@ def _print(chain: Chain, steps: Sequence[Sequence[str]]) -> None:
         _print_start(chain, start, steps[start.number])
     for fault in chain.faults:
         said.print("!" if fault.blocks else "note:", [fault], "the chain")
+    output.lines("takes no part: ", (output.safe(str(one)) for one in chain.spared))
 
 
 def _print_start(chain: Chain, start: ChainStart, steps: Sequence[str]) -> None:

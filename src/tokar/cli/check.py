@@ -136,6 +136,7 @@ def _print(report: CheckReport) -> None:
             _print_rung(result, one.path, said)
         output.lines("  next: ", one.next_steps)
     print_timeline(report.chain)
+    output.lines("takes no part: ", (output.safe(str(one)) for one in report.chain.spared))
     output.last_line(report.outcome, *(one.profile for one in report.chain.sets))
 
 

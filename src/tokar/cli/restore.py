@@ -427,7 +427,7 @@ def _show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> N
     for number, one in enumerate(selection.sets, 1):
         holds = ("databases, " if number == 1 else "") + (log_range(one.low, one.high) if one.low else "no logs")
         output.line(f"set {number}: {names.printable(one.label)}: {holds}")
-    output.lines("takes no part: ", map(names.printable, selection.unused))
+    output.lines("takes no part: ", map(output.safe, selection.unused_with_why))
     for left in islice(left_out, _MAX_LISTED):
         output.line(f"left out: {output.safe(left.name)} of set {left.at + 1}: {left.reason}")
     _more(len(left_out))

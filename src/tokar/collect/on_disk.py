@@ -26,8 +26,9 @@ from tokar.format.encryption import Keyring
 from tokar.replay.files import SetFiles
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
-from tokar.sets.chain import Chain, build_chain
+from tokar.sets.chain import Chain
 from tokar.sets.facts import SetFacts
+from tokar.sets.joining import build_chain
 from tokar.sets.not_taken import with_not_taken
 from tokar.sets.outcome import LastLine, Word, passes, with_damage, with_unread, worst
 from tokar.sets.read import SetFile, SetReader

@@ -24,13 +24,14 @@ from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import name_in_logs, no_copies, without_copies
-from tokar.sets.chain import Chain, build_chain
+from tokar.sets.chain import Chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, SelectedLog, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.instances import files_of, instances_of
+from tokar.sets.joining import build_chain
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.left_out import HARMLESS
 from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole

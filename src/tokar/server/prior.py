@@ -15,8 +15,8 @@ from tokar.format.index import Entry
 from tokar.server.contract import BackupKind
 from tokar.server.licence import PriorSet, is_other_server
 from tokar.sets.backup_set import FoundSets, find_sets
-from tokar.sets.chain import build_chain
 from tokar.sets.facts import LogFacts, is_foreign
+from tokar.sets.joining import build_chain
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, LogTold, read_receipt
 from tokar.sets.recorded import RecordedFacts

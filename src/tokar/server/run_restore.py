@@ -35,9 +35,9 @@ from tokar.server.contract import BackupType, Registration, Server, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
 from tokar.sets.backup_set import set_of_archive
-from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.joining import build_chain
 
 _TOLD = "was told of the failure, and does not start until a restore is complete"
 _MAY_START = "could not be told of the failure: leave it stopped until a restore is complete"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
-from tokar.sets.fault_list import in_order, listed
+from tokar.sets.fault_list import in_order
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.judge import step_faults
 from tokar.sets.links import break_fault, link
@@ -22,7 +22,7 @@ from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.not_taken import database_left_out, missing_full
 from tokar.sets.outcome import LastLine, LeftOpen, Word, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
-from tokar.sets.start import ChainStart, are_of_several, faults_alone, make_start, servers_fault
+from tokar.sets.start import ChainStart, are_of_several, faults_alone, servers_fault
 from tokar.words import logs_text, noun, some, spans
 
 _OF_LOGS: Final = {
@@ -79,7 +79,12 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
     alone = without_mended(faults_alone(backup_set, starts), mended)
     damaged = [fault for fault in alone if fault.kind is not FaultKind.LOG_MISSING]
     found = [_reach(sets, logs, start, number) for start in starts]
-    best = min(found, key=lambda one: (one.start is None, not one.restorable, len(one.faults)), default=None)
+    floors = {start.number: start.floor for start in starts}  # of several it goes on from the latest, as a restore does
+    best = min(
+        found,
+        key=lambda one: (one.start is None, not one.restorable, len(one.faults), -floors.get(one.start or 0, 0)),
+        default=None,
+    )
     if best is None or best.start is None:
         others = [start for start in starts if sets[start.number].facts.logs or start.runs]
         missing = (fault for fault in alone if fault.kind is FaultKind.LOG_MISSING)
@@ -346,6 +351,22 @@ def _parted_before(logs: LogTable, versions: Sequence[Version]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class SparedSet:
+    """A set that does not pass, and that a restore does without."""
+
+    label: str  # Where it is
+    outcome: LastLine  # What it comes to
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"{self.label}: {self.outcome}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"path": self.label, "outcome": as_json(self.outcome)}
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """Several sets and how they fit together."""
 
@@ -357,6 +378,8 @@ class Chain:
     faults: tuple[Fault, ...]  # What is wrong with the chain as a whole
     logs: LogTable = field(repr=False, compare=False)  # All logs
     without: frozenset[int] = field(default=frozenset(), repr=False, compare=False)  # Logs of another history
+    # The sets that a restore of all of them takes; None where it is refused, or there is nothing to choose.
+    taken: frozenset[int] | None = field(default=None, repr=False, compare=False)
 
     def start_of(self, number: int) -> ChainStart | None:
         """Return a set as the beginning of a restore, if it is one."""
@@ -383,13 +406,14 @@ class Chain:
 
     @property
     def is_restorable(self) -> bool:
-        """Whether every set can be restored, and nothing was there that nobody could judge."""
-        found = [one.restorable and not self.outcome_of(at).exit_code for at, one in enumerate(self.verdicts)]
+        """Whether every set that a restore does not do without can be restored, and nobody failed to judge one."""
+        own = [(at, one) for at, one in enumerate(self.verdicts) if not self.is_spared(at)]
+        found = [one.restorable and not self.outcome_of(at).exit_code for at, one in own]
         return bool(found) and all(found)
 
     @property
     def outcome(self) -> LastLine | None:
-        """What the worst of the sets comes to that take part; None without sets."""
+        """What the worst of the sets comes to that take part: as a restore of all of them; None without sets."""
         found = map(self.outcome_of, range(len(self.sets)))
         return worst(one for at, one in enumerate(found) if not self.takes_no_part(at, one))
 
@@ -398,9 +422,23 @@ class Chain:
 
         What nobody could judge may be one of theirs, and an archive that is not here may hold them.
         """
+        if self.is_spared(number):
+            return True
         one, verdict = self.sets[number], self.verdicts[number]
         is_beside = bool(self.starts) and verdict.start is None and not one.has_databases and one.receipt is None
         return is_beside and found.word is not Word.NOT_PROVEN
+
+    def is_spared(self, number: int) -> bool:
+        """Return whether a restore of all sets does without this one: it begins with other databases (OUT-3)."""
+        start = self.verdicts[number].start
+        return self.taken is not None and start is not None and not self.taken & {number, start}
+
+    @property
+    def spared(self) -> tuple[SparedSet, ...]:
+        """The sets that such a restore does without and that do not pass."""
+        apart = filter(self.is_spared, range(len(self.sets)))
+        found = (SparedSet(self.sets[at].label, self.outcome_of(at)) for at in apart)
+        return tuple(one for one in found if one.outcome.exit_code)
 
     def outcome_of(self, number: int) -> LastLine:
         """Return what one set comes to, with the others."""
@@ -439,62 +477,5 @@ class Chain:
                 for run in start.runs
             ],
             "faults": [fault.to_json() for fault in self.faults],
+            "spared": as_json(self.spared),
         }
-
-
-def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
-    """Return how sets fit together.
-
-    Args:
-        sets: The sets. One that is given twice counts once; a receipt counts only where its archive is not among
-            them.
-        branch: The name of a log of the history that is wanted, where there are two.
-
-    Raises:
-        InputError: No log of that name is in the sets, or several.
-    """
-    known = tuple(sorted(_unique(sets), key=_place))
-    logs = LogTable(*(one.facts.logs for one in known))
-    without = logs.beside_branch(branch, [one.label for one in known]) if branch else frozenset()
-    if without:
-        logs = LogTable(*([log for log in one.facts.logs if id(log) not in without] for one in known))
-    starts = tuple(make_start(known, logs, number, without) for number, one in enumerate(known) if one.has_databases)
-    verdicts = tuple(chain_verdict(known, logs, starts, number) for number in range(len(known)))
-    parents = tuple(_parent(known, verdicts, number) for number in range(len(known)))
-    return Chain(known, starts, verdicts, parents, in_order(listed(chain_faults(known, logs, starts))), logs, without)
-
-
-def _unique(sets: Iterable[BackupSet]) -> list[BackupSet]:
-    """Leave out what is there twice, archives before receipts."""
-    found: dict[tuple[bytes, bytes], BackupSet] = {}
-    for backup_set in sorted(sets, key=lambda one: one.receipt is not None):
-        found.setdefault((backup_set.id, backup_set.root), backup_set)
-    return list(found.values())
-
-
-def _place(backup_set: BackupSet) -> tuple[int, int, str, str]:
-    generations = backup_set.generations or (0, 0)
-    return generations[0], not backup_set.has_databases, backup_set.created, backup_set.label
-
-
-def _parent(sets: tuple[BackupSet, ...], verdicts: tuple[ChainVerdict, ...], number: int) -> int | None:
-    """Return the set that one continues: its prior by name, else the one that holds the log before its first."""
-    backup_set, verdict = sets[number], verdicts[number]
-    if backup_set.has_databases:
-        return None
-    if backup_set.prior is not None:
-        for other, one in enumerate(sets):
-            if one.id == backup_set.prior[0] and other < number:
-                return other
-    if verdict.start is None or backup_set.generations is None:
-        return verdict.start
-    before = [verdict.start]
-    for other in range(number):
-        generations = sets[other].generations
-        if (
-            verdicts[other].start == verdict.start
-            and generations
-            and generations[0] < backup_set.generations[0] <= generations[1] + 1
-        ):
-            before.append(other)
-    return before[-1]

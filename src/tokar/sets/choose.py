@@ -7,7 +7,7 @@ where there is more than one history or a hole, are refused.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tokar.as_json import fields_json
@@ -15,7 +15,7 @@ from tokar.errors import InputError, RestoreError, SetError
 from tokar.names import SET_ASIDE, leaf_of
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
-from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, is_beside, mended_logs
+from tokar.sets.chain import Chain, SparedSet, differing_fault, end_fault, fork_fault, is_beside, mended_logs
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.fault_list import in_order
 from tokar.sets.faults import Fault, FaultKind, Rules
@@ -24,12 +24,11 @@ from tokar.sets.left_out import HARMLESS, LeftOut
 from tokar.sets.links import link
 from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of
-from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
+from tokar.sets.outcome import LastLine, LeftOpen, Word, badness, weigh
 from tokar.sets.start import ChainStart, are_of_several, servers_fault
 
 _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
-
 
 _LACKS_LOGS: Final = frozenset({FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING, FaultKind.NO_CURRENT_LOG})
 
@@ -134,10 +133,17 @@ class ChainSelection:
     logs: tuple[SelectedLog, ...]  # The logs, in order
     left_out: tuple[NotPlaced, ...]  # Files of these sets that are not placed
     unused: tuple[str, ...]  # Labels of sets that take no part
+    spared: tuple[SparedSet, ...]  # Those of them that do not pass
     target: int  # The generation that is reached; 0 without logs
     hard: bool  # Whether hard recovery follows: the databases are copies from a streaming backup
     remarks: tuple[Fault, ...] = ()  # Faults that are worth knowing and in no one's way
     not_checked: tuple[str, ...] = ()  # What the verdict leaves open
+
+    @property
+    def unused_with_why(self) -> list[str]:
+        """Labels of sets that take no part; of those that do not pass also what they come to."""
+        why = {one.label: str(one) for one in self.spared}
+        return [why.get(one, one) for one in self.unused]
 
     def excluded(self) -> frozenset[int]:
         """Return the entries of the first set that are not placed."""
@@ -150,7 +156,7 @@ class ChainSelection:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
-            **fields_json(self, "sets", "logs", "left_out", "unused"),
+            **fields_json(self, "sets", "logs", "left_out", "unused", "spared"),
             "target": self.target or None,
             "recovery": "hard" if self.hard else "soft" if self.logs else "none",
             **fields_json(self, "remarks", "not_checked"),
@@ -235,7 +241,7 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
     if are_of_several(starts):
         fault = servers_fault(chain.sets, starts)
         raise NotRestorableError(fault.message, hint=fault.next_step)
-    best = max(starts, key=lambda start: (start.end, start.floor))
+    best = min(starts, key=lambda one: (-one.end, -one.floor, badness(chain.outcome_of(one.number))))
     for run in best.runs:
         _demand_all_reached(chain, run, best.number)
     return best
@@ -302,7 +308,7 @@ def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart
     found = {id(one.facts): one for start in there if (one := start.runs[0].at(target))}
     if len(found) > 1:
         raise _refusal(fork_fault(chain.sets, target, [*found.values()]))
-    return max(there, key=lambda start: start.floor)
+    return min(there, key=lambda one: (-one.floor, badness(chain.outcome_of(one.number))))
 
 
 def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelection:
@@ -330,6 +336,7 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
         logs=logs,
         left_out=_left_out(chain, numbers, logs, apart),
         unused=tuple(one.label for at, one in enumerate(chain.sets) if at not in numbers),
+        spared=replace(chain, taken=frozenset(numbers)).spared,
         target=highest,
         hard=start.hard,
         remarks=in_order(one for number in numbers for one in chain.verdicts[number].faults if not one.blocks),

@@ -191,8 +191,12 @@ def _why(cause: Blocking) -> str:
 
 def worst(found: Iterable[LastLine]) -> LastLine | None:
     """Return the worst of several last lines, damage of archives first; None where there are none."""
-    order = list(Word)
-    return max(found, key=lambda one: (order.index(one.word), one.exit_code > 0, -one.exit_code), default=None)
+    return max(found, key=badness, default=None)
+
+
+def badness(one: LastLine) -> tuple[int, bool, int]:
+    """Return what is higher for a worse last line."""
+    return [*Word].index(one.word), one.exit_code > 0, -one.exit_code
 
 
 def _unread(rest: LastLine | None, errors: Sequence[ArchiveError]) -> ArchiveError | None:
