@@ -351,6 +351,17 @@ def test_the_second_database_of_a_stream_is_not_called_absent_where_another_arch
     assert rf"the logs are also about C:\db\pub.edb, which is in pub.edb of {tmp_path / 'b.tokar'}" in said
 
 
+def test_a_damaged_set_with_another_database_of_the_stream_is_not_done_without(tmp_path: Path) -> None:
+    damaged = flip(flip(bytes(dirty(5, 7, signature=OTHER)), 5 * 4096 + 500), 5 * 4096 + 900)
+    archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **TWO}, kind="collected")
+    archive(tmp_path / "b.tokar", {"pub.edb": damaged, **TWO}, kind="collected")
+    chain = build_chain(find_sets([tmp_path], examine=True).sets)
+    assert chain.taken == {0}
+    assert chain.spared == ()
+    assert chain.outcome == chain.outcome_of(1)
+    assert chain.outcome_of(1).exit_code == 9
+
+
 def test_an_increment_without_databases_changes_nothing_about_what_is_absent(tmp_path: Path) -> None:
     archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **TWO}, kind="collected")
     increment(tmp_path, "inc", logs(8, 8, after=TWO["edb00007.log"], attached=BOTH))

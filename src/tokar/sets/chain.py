@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tokar.as_json import as_json
+from tokar.ese.values import Signature
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.fault_list import in_order
@@ -350,6 +351,12 @@ def _parted_before(logs: LogTable, versions: Sequence[Version]) -> bool:
     return all(before) and len({id(one.facts) for found in before for one in found}) == len(versions)
 
 
+def _databases_in(backup_set: BackupSet) -> set[Signature | None]:
+    """Return the signatures of the databases of a set; None for one that has none."""
+    found = (one.header.signature if one.header else None for one in backup_set.facts.databases if not one.temporary)
+    return {one if one is not None and one.is_set else None for one in found}
+
+
 @dataclass(frozen=True, slots=True)
 class SparedSet:
     """A set that does not pass, and that a restore does without."""
@@ -429,9 +436,12 @@ class Chain:
         return is_beside and found.word is not Word.NOT_PROVEN
 
     def is_spared(self, number: int) -> bool:
-        """Return whether a restore of all sets does without this one: it begins with other databases (OUT-3)."""
+        """Return whether a restore of all sets does without this one: it begins with the same databases of another."""
         start = self.verdicts[number].start
-        return self.taken is not None and start is not None and not self.taken & {number, start}
+        if self.taken is None or start is None or self.taken & {number, start}:
+            return False
+        own = _databases_in(self.sets[start])
+        return None not in own and own <= {each for at in self.taken for each in _databases_in(self.sets[at])}
 
     @property
     def spared(self) -> tuple[SparedSet, ...]:
