@@ -255,3 +255,75 @@ def test_an_older_full_is_rehearsed_with_its_own_logs(tmp_path: Path) -> None:
     text = done("check", "--content", "--replay", tmp_path / "1.tokar", tmp_path / "2.tokar").stdout
     assert text.splitlines()[-1] == "RESTORABLE"
     assert "not rehearsed" not in text
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Sets of two days of one server: what lies in folders, and archives of it."""
+    folder = tmp_path_factory.mktemp("days")
+    first = {"SRUDB.dat": before().database, "SRU00001.log": before().logs[0], "SRU.log": before().logs[1]}
+    later = {"SRU.log": after().logs[-1], "SRU00003.log": after().logs[1], "SRU00004.log": after().logs[2]}
+    one, two = ({name: path.read_bytes() for name, path in each.items()} for each in (first, later))
+    own = after().database.read_bytes()
+    spoilt = {**two, "SRUDB.dat": own[:40960] + bytes(16) + own[40976:]}
+    sets = {"first": one, "second": {**two, "SRUDB.dat": own}, "spoilt": spoilt}
+    for name, files in sets.items():
+        write(folder / name, files)
+        done("create", "-q", folder / f"{name}.tokar", folder / name)
+    return {name: folder / f"{name}.tokar" for name in sets} | {f"{name} as it lies": folder / name for name in sets}
+
+
+DAYS: list[tuple[list[str], list[str]]] = [
+    (["first", "second"], ["first"]),
+    (["second", "first"], ["first"]),
+    (["first as it lies", "second"], ["first as it lies"]),
+    (["first", "second as it lies"], ["first"]),
+    (["spoilt", "second"], ["spoilt"]),
+    (["second", "spoilt as it lies"], ["spoilt as it lies"]),
+    (["first", "spoilt", "second"], ["first", "spoilt"]),
+]
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(("named", "unused"), DAYS)
+def test_of_several_fulls_the_one_is_recovered_that_a_restore_places(
+    named: list[str], unused: list[str], days: dict[str, Path], tmp_path: Path
+) -> None:
+    alone = done("recover", "--out", tmp_path / "alone", days["second"]).stdout.replace("/alone/", "/out/")
+    replayed = done("replay", days["second"]).stdout
+    for verb, wanted in ((["recover", "--out", tmp_path / "out"], alone), (["replay"], replayed)):
+        result = done(*verb, *(days[one] for one in named))
+        said = " ".join(result.stderr.split())
+        assert all(f"takes no part: {days[one]}" in said for one in unused)
+        assert said.count("takes no part") == len(unused)
+        assert result.stdout == wanted
+    assert (tmp_path / "out" / "SRUDB.dat").read_bytes() == (tmp_path / "alone" / "SRUDB.dat").read_bytes()
+
+
+@pytest.mark.samples
+def test_recover_is_refused_where_a_restore_of_the_same_sets_is(days: dict[str, Path], tmp_path: Path) -> None:
+    sets = [days["first"], days["spoilt"]]
+    refused = tokar("restore", "--into", tmp_path / "out", *sets)
+    cause = next(one for one in refused.stderr.splitlines() if one.startswith("tokar: error"))
+    for verb in (["recover", "--out", tmp_path / "out"], ["replay"]):
+        result = tokar(*verb, *sets)
+        assert result.exit_code == 9
+        assert cause in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.samples
+def test_recover_meets_what_cannot_be_read_as_a_restore_does(days: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    shutil.copy(days["second"], folder)
+    cut = folder / "cut.tokar"
+    cut.write_bytes(days["first"].read_bytes()[:5000])
+    for named, chained in (([folder], ["--chain", folder]), ([days["second"], cut], [days["second"], cut])):
+        refused = tokar("restore", "--into", tmp_path / "out", *chained)
+        result = tokar("recover", "--out", tmp_path / "out", *named)
+        assert result.exit_code == refused.exit_code == 5
+        assert "cut.tokar" in result.stderr
+        assert not (tmp_path / "out").exists()
+    shutil.copy(days["first"], folder / "again.tokar")  # the same one, and whole
+    assert "cut.tokar" in done("recover", "--out", tmp_path / "out", folder).stderr

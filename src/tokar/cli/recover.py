@@ -13,7 +13,7 @@ from tokar.as_json import as_json as to_json
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file
-from tokar.cli.replay import print_support
+from tokar.cli.replay import name_unused, print_support
 from tokar.collect.on_disk import open_set
 from tokar.errors import InputError
 from tokar.replay.recover import FIRST_LINE, RecoveredFile, recover
@@ -64,6 +64,7 @@ def recover_set(
         paths = [stack.enter_context(local_file(path)) for path in given]
         keyring = keyring_of(identity, passphrase=passphrase)
         files = stack.enter_context(open_set(paths, keyring, signers=signers))
+        name_unused(files.unused)
         size = sum(one.size for one in files.facts.databases)
         with output.progress("recovering", size, of=some(given, 1), quiet=quiet or as_json) as advance:
             found = recover(files, out, only=only or (), progress=advance)

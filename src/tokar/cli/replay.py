@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -55,8 +56,9 @@ def replay_set(
     with ExitStack() as stack:
         paths = [stack.enter_context(local_file(path)) for path in given]
         files = stack.enter_context(open_set(paths, keyring_of(identity, passphrase=passphrase)))
+        name_unused(files.unused)
         facts = with_chains(files.facts, files.open)
-        replay = stack.enter_context(Replay(facts, files.open))
+        replay = stack.enter_context(Replay(facts, files.open, files.left_out))
         reports = [one.report for one in replay.run()]
     if as_json:
         chains = [{"name": one.name, "chain": to_json(one.chain)} for one in facts.databases if one.chain is not None]
@@ -66,6 +68,12 @@ def replay_set(
     off = any(one.chain is not None and one.chain.wrong for one in facts.databases)
     if off or not reports or any(one.why_not for one in reports):
         raise typer.Exit(SetError.exit_code)
+
+
+def name_unused(sets: Iterable[str]) -> None:
+    """Name the sets that take no part, beside what the command prints."""
+    for one in sets:
+        output.note(f"takes no part: {one}")
 
 
 def print_support(*, as_json: bool) -> None:

@@ -23,14 +23,16 @@ from tokar.ese.filenames import DATABASE_SUFFIXES, NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
-from tokar.replay.files import SetFiles
+from tokar.replay.files import LeftFile, SetFiles
+from tokar.restore.chosen import placed_of
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.chain import Chain
+from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
 from tokar.sets.joining import build_chain
 from tokar.sets.not_taken import with_not_taken
-from tokar.sets.outcome import LastLine, Word, passes, with_damage, with_unread, worst
+from tokar.sets.outcome import LastLine, Word, passes, refusal, with_damage, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
 from tokar.sets.start import ChainStart
@@ -182,6 +184,8 @@ def open_set(
 ) -> SetFiles:
     """Return archives, and files as they lie, as one set whose files can be opened; all content is read first.
 
+    Of several sets it is what a restore of all of them would place, and no other is read whole.
+
     Args:
         paths: The archives, and folders or files of an engine.
         keyring: What opens encrypted content.
@@ -190,21 +194,62 @@ def open_set(
     Raises:
         NotSignedError: None of the signers signed one of the archives, or files lie as they are.
         ArchiveError: One of them cannot be read, or holds nothing.
+        SetError: There are several, and a restore of them is refused.
     """
     given = Given.of(paths)
     demand_signable(given, signers)
-    found = SetFiles()
+    archives, files = archives_of(given.sets), SetFiles()
     try:
-        for path in archives_of(given.sets):
-            found.take_archive(path, keyring, signers)
-        found.server_folders += [one for archive in found.archives for one in _folders(archive)]
-        for group in given.files:
-            on_disk = set_on_disk(group)
-            found.take_files(on_disk.backup_set.facts, on_disk.files)
+        if len(archives) + len(given.files) > 1:
+            _take_chosen(files, given, keyring, signers)
+        elif archives:
+            files.take_archive(archives[0], keyring, signers)
+        else:
+            for group in given.files:
+                on_disk = set_on_disk(group)
+                files.take_files(on_disk.backup_set.facts, on_disk.files)
+        files.server_folders += [one for archive in files.archives for one in _folders(archive)]
     except BaseException:
-        found.close()
+        files.close()
         raise
-    return found
+    return files
+
+
+def _take_chosen(files: SetFiles, given: Given, keyring: Keyring | None, signers: AllowedSigners | None) -> None:
+    """Take what a restore of several sets would place.
+
+    Raises:
+        ArchiveError: One that was named, or is needed, cannot be read.
+        SetError: The restore is refused.
+    """
+    found, lying = find_all(given, signers=signers, keyring=keyring)
+    chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
+    try:
+        if found.named:  # what was named must be there
+            raise refusal(chain.outcome, found.missed())
+        selection = restorable(chain)
+    except NotRestorableError as error:
+        if missed := found.missed():
+            raise refusal(chain.outcome, missed, error) from None
+        raise SetError(error.message, hint=error.hint) from error
+    server = next(one.server for one in chain.sets if one.root == selection.sets[0].root)
+    if missed := found.missed({server: selection.target}):
+        raise refusal(chain.outcome, missed)
+    on_disk, taken = {one.backup_set.root: one for one in lying}, []
+    for one in selection.sets:
+        its = on_disk.get(one.root)
+        if its is None:
+            taken.append(files.take_archive(Path(one.label), keyring, signers))
+        else:
+            taken.append(files.take_files(its.backup_set.facts, its.files))
+    logs = [{log.number: log for log in one.logs} for one in taken]
+    placed = (logs[one.at][one.entry] for one in selection.logs)
+    excluded = selection.excluded()
+    why: dict[int | None, str] = {one.entry: one.reason for one in selection.left_out if one.at == 0}
+    apart: list[LeftFile] = [(one, why[one.number]) for one in taken[0].databases if one.number in why]
+    apart += [(one, why[one.number]) for one in taken[0].logs if one.number in why]
+    files.choose(placed_of(taken[0], excluded, placed), apart)
+    files.unused = [*selection.unused_with_why, *(f"{one} (cannot be read)" for one in found.problems)]
 
 
 def _folders(archive: Archive) -> Iterator[str]:

@@ -21,6 +21,8 @@ from tokar.storage.bytesource import ByteSource, FileSource
 from tokar.trust.signatures import AllowedSigners
 
 _Key = tuple[str, int | None, int, bytes | None]
+LeftFile = tuple[DatabaseFacts | LogFacts, str]
+"""A file that is left out, with the reason."""
 
 
 class Located(Protocol):
@@ -43,14 +45,25 @@ class SetFiles:
         self.archives: list[Archive] = []
         self.folders: set[Path] = set()  # Where files lie that are in no archive
         self.server_folders: list[str] = []  # Where the archives say that their files lay on the server
+        self.unused: Sequence[str] = ()  # Sets that take no part, as messages name them
+        self.left_out: Sequence[LeftFile] = ()  # Databases and logs that are not taken
+        self._chosen: SetFacts | None = None
 
     @property
     def facts(self) -> SetFacts:
-        """What all files say, as one set."""
+        """What all files say, as one set; of what was chosen of them, where that was."""
+        if self._chosen is not None:
+            return self._chosen
         return self._facts[0] if len(self._facts) == 1 else joined_facts(self._facts)
 
-    def take_archive(self, path: Path, keyring: Keyring | None = None, signers: AllowedSigners | None = None) -> None:
-        """Add an archive, of which all content is read.
+    def choose(self, facts: SetFacts, left_out: Sequence[LeftFile]) -> None:
+        """Take no more of the files than these facts are of; `left_out` are others beside them, with the reason."""
+        self._chosen, self.left_out = facts, left_out
+
+    def take_archive(
+        self, path: Path, keyring: Keyring | None = None, signers: AllowedSigners | None = None
+    ) -> SetFacts:
+        """Add an archive, of which all content is read; return what its files say.
 
         Args:
             path: The archive.
@@ -65,10 +78,8 @@ class SetFiles:
         if signers is not None:
             signers.demand(archive)
         archive.demand_key()
-        if any((one.id, one.root) == (archive.id, archive.root) for one in self.archives):
-            return  # one that is given twice counts once
         self.archives.append(archive)
-        self._take(facts_of_archive(archive, examine=True), open_in(archive))
+        return self._take(facts_of_archive(archive, examine=True), open_in(archive))
 
     def take_again(self, found: BackupSet, keyring: Keyring | None = None) -> None:
         """Add an archive whose content was read before; it is opened with the first of its files."""
@@ -85,8 +96,8 @@ class SetFiles:
 
         self._take(found.facts, open_file)
 
-    def take_files(self, facts: SetFacts, files: Sequence[Located]) -> None:
-        """Add files as they lie, which are found by their numbers."""
+    def take_files(self, facts: SetFacts, files: Sequence[Located]) -> SetFacts:
+        """Add files as they lie, which are found by their numbers; return what they say."""
         self.folders.update(map(Path, {os.path.dirname(one.path) for one in files}))  # noqa: PTH120 - very many
 
         def open_file(one: FileFacts) -> ByteSource:
@@ -96,11 +107,12 @@ class SetFiles:
                 return self._log.enter_context(FileSource(files[one.number].path))
             return corrected(self._stack.enter_context(FileSource(files[one.number].path)), one)
 
-        self._take(facts, open_file)
+        return self._take(facts, open_file)
 
-    def _take(self, facts: SetFacts, open_file: Callable[[FileFacts], ByteSource]) -> None:
+    def _take(self, facts: SetFacts, open_file: Callable[[FileFacts], ByteSource]) -> SetFacts:
         self._facts.append(facts)
         self._openers.append(open_file)
+        return facts
 
     @cached_property
     def _set_of(self) -> dict[_Key, int]:

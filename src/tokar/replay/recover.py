@@ -109,7 +109,7 @@ def recover(
     """
     _demand_known(files.facts, only)
     _demand_place(out, [*files.server_folders, *_paths_in(files)], files.folders)
-    with Replay(with_chains(files.facts, files.open), files.open) as replay:
+    with Replay(with_chains(files.facts, files.open), files.open, files.left_out) as replay:
         chosen = _chosen(replay, only)
         for one in chosen:
             _demand_recovered(one)

@@ -318,13 +318,17 @@ class Replay:
     Args:
         facts: What the files of the set say.
         open_file: Opens one of them.
+        left_out: Databases and logs beside them that are left out, each with the reason.
     """
 
-    def __init__(self, facts: SetFacts, open_file: OpenFile) -> None:
+    def __init__(
+        self, facts: SetFacts, open_file: OpenFile, left_out: Iterable[tuple[DatabaseFacts | LogFacts, str]] = ()
+    ) -> None:
         self._open_file = open_file
         self._stack = ExitStack()
         found = ((one.file, one.reason) for one in judge_set(facts).left_out)
-        self.left_out = [(file, why) for file, why in found if isinstance(file, DatabaseFacts | LogFacts)]
+        own = [(file, why) for file, why in found if isinstance(file, DatabaseFacts | LogFacts)]
+        self.left_out = [*left_out, *own]  # Each with the reason
         self.targets = targets_of(without_copies(facts))
         self.databases: list[OpenReplay] = []
 

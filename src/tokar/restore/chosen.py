@@ -135,7 +135,7 @@ class OpenSets:
             databases=facts.databases,
             problems=tuple(_unrecoverable(start.verdict, start.facts)) if start.blocking else (),
             no_copies=tuple(no_copies(facts.databases)),
-            facts=replace(_placed_of(facts, excluded, placed), elsewhere=start.facts.elsewhere),
+            facts=replace(placed_of(facts, excluded, placed), elsewhere=start.facts.elsewhere),
             without=self.chain.without,
             selection=selection,
             whole=until is None,
@@ -171,7 +171,7 @@ def _outcome(start: ChainStart, others: Iterable[BackupSet]) -> LastLine | None:
     return worst([outcome_of(start.verdict, start.facts), *found])
 
 
-def _placed_of(facts: SetFacts, excluded: Container[int], placed: Iterable[LogFacts]) -> SetFacts:
+def placed_of(facts: SetFacts, excluded: Container[int], placed: Iterable[LogFacts]) -> SetFacts:
     """Return the facts of the set with the databases, with the logs that are placed, and without what is not."""
     kept: dict[str, Any] = {
         kind: tuple(one for one in getattr(facts, kind) if one.number not in excluded)
