@@ -356,7 +356,7 @@ def test_a_damaged_set_with_another_database_of_the_stream_is_not_done_without(t
     archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **TWO}, kind="collected")
     archive(tmp_path / "b.tokar", {"pub.edb": damaged, **TWO}, kind="collected")
     chain = build_chain(find_sets([tmp_path], examine=True).sets)
-    assert chain.taken == {0}
+    assert chain.taken == frozenset({0})
     assert chain.spared == ()
     assert chain.outcome == chain.outcome_of(1)
     assert chain.outcome_of(1).exit_code == 9
