@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tokar.ese.content_facts import LogReport
+from tokar.ese.values import LogPosition, Signature
 from tokar.sets.attaching import open_end
-from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
+from tokar.sets.facts import ChainFacts, CheckpointFacts, DatabaseFacts, LogFacts
 from tokar.sets.need import Basis, Need
 
 NEED = Need(basis=Basis.REQUIRED_RANGE, low=5, high=7, committed=7)
@@ -21,7 +22,7 @@ def said(chain: ChainFacts | None, need: Need = NEED, *, current: bool = True, *
         **{"unit": "segments", "valid": 3, "end": 0x4000, "expected_size": 0x10000, "size": 1, **content}
     )
     last = LogFacts(name="edb.log", generation=7, current=current, content=report)
-    return [*open_end(DatabaseFacts(name="main.edb", chain=chain), need, last)]
+    return [*open_end(DatabaseFacts(name="main.edb", chain=chain), need, [last])]
 
 
 def test_where_nobody_read_the_records_and_no_shadow_follows_more_may_have_been_there() -> None:
@@ -58,3 +59,49 @@ def test_an_end_that_its_segments_tell_is_no_question(content: dict[str, Any]) -
 )
 def test_elsewhere_it_is_no_question_either(chain: ChainFacts | None, need: Need, current: bool) -> None:
     assert said(chain, need, current=current) == []
+
+
+def closed(generation: int, *, repeats: int | None = None, **content: Any) -> LogFacts:
+    """A closed log; `repeats` is what it says of the content of the one before."""
+    report = LogReport(
+        **{"unit": "segments", "valid": 3, "end": 0x4000, "expected_size": 0x10000, "size": 1, **content}
+    )
+    name = f"edb{generation:05X}.log"
+    return LogFacts(name=name, generation=generation, content=report, previous_segments_xor=repeats)
+
+
+def test_a_closed_log_may_have_gone_on_where_the_next_one_does_not_repeat_what_was_in_it() -> None:
+    run = [closed(5), closed(6), closed(7, repeats=1)]
+    (text,) = open_end(DatabaseFacts(name="main.edb", chain=FOLLOWED), NEED, run)
+    assert text.startswith("edb00005.log: whether more was in it behind 0x4000: edb00006.log is of a format that")
+
+
+@pytest.mark.parametrize("content", [{"end": 0xF000}, {"shadow": 1}, {"unit": "ranges"}])
+def test_a_closed_log_that_is_full_or_whose_end_it_tells_is_no_question(content: dict[str, Any]) -> None:
+    assert not [*open_end(DatabaseFacts(name="main.edb", chain=FOLLOWED), NEED, [closed(5, **content), closed(6)])]
+
+
+STREAM = Signature.unpack(b"\1" * Signature.layout_size())
+
+
+BEHIND = LogPosition(generation=7, sector=9)
+CHECKPOINTS: list[tuple[LogPosition, Signature | None, int]] = [
+    (LogPosition(generation=7, sector=4), STREAM, 0),  # where the next record would be
+    (LogPosition(generation=7, sector=4, byte=1), STREAM, 1),
+    (BEHIND, STREAM, 1),
+    (LogPosition(generation=8, sector=9), STREAM, 0),
+    (BEHIND, None, 0),
+]
+
+
+@pytest.mark.parametrize(("at", "signature", "doubts"), CHECKPOINTS)
+@pytest.mark.parametrize("chain", [FOLLOWED, UNREAD, None])
+def test_a_checkpoint_behind_the_end_of_the_current_log_tells_that_more_was_in_it(
+    at: LogPosition, signature: Signature | None, doubts: int, chain: ChainFacts | None
+) -> None:
+    report = LogReport(unit="segments", valid=3, shadow=1, end=0x4000, expected_size=0x10000, size=1)
+    last = LogFacts(name="edb.log", generation=7, current=True, content=report, signature=STREAM, sector_size=0x1000)
+    one = CheckpointFacts(name="edb.chk", position=at, signature=signature)
+    found = [*open_end(DatabaseFacts(name="main.edb", chain=chain), NEED, [last], [one])]
+    assert len(found) == doubts
+    assert all("the checkpoint edb.chk stands at (7," in text for text in found)

@@ -5,12 +5,16 @@ Whether they attach it in its state, as far as headers tell (SFT-15), and whethe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final
 
 from tokar.ese.database import DatabaseState
-from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, Rules
 from tokar.sets.need import Need
+
+_HEADER: Final = 4096  # bytes of the header of a log
 
 
 def attaching_faults(facts: DatabaseFacts, need: Need, logs: Sequence[LogFacts]) -> Iterator[Fault]:
@@ -67,17 +71,46 @@ def is_of_other_history(facts: DatabaseFacts, need: Need, log: LogFacts) -> bool
     return any(one.consistent_position < ends and one.attach_position != begins for one in own)
 
 
-def open_end(facts: DatabaseFacts, need: Need, last: LogFacts) -> Iterator[str]:
-    """Yield why nobody can tell whether more was in the current log, with which soft recovery of a database ends.
+def open_end(
+    facts: DatabaseFacts, need: Need, run: Sequence[LogFacts], checkpoints: Iterable[CheckpointFacts] = ()
+) -> Iterator[str]:
+    """Yield why nobody can tell whether more was in a log that a database needs.
+
+    Of the current one, with which soft recovery ends, its records or the next copy of its last segment may tell, and a
+    checkpoint that stands behind its end tells the opposite. Of a closed one the next log tells, where the format lets
+    it repeat what was written.
 
     Args:
         facts: The database.
         need: The logs it needs.
-        last: The last one that is played.
+        run: The logs that are played, in order.
+        checkpoints: The checkpoints of the set.
     """
-    if facts.chain is None or last.content is None or not last.current or not need.low or need.hard:
+    for log, following in pairwise(run):
+        if log.content is not None and log.content.may_go_on and following.previous_segments_xor is None:
+            why = f"{following.name} is of a format that does not repeat what was in the log before"
+            yield f"{log.name}: whether more was in it behind 0x{log.content.end:x}: {why}"
+    last = run[-1]
+    if last.content is None or not last.current or not need.low or need.hard:
+        return
+    torn = facts.chain.torn if facts.chain is not None else ""
+    behind = [one for one in checkpoints if _stands_behind(one, last)]
+    if behind:
+        why = f"the checkpoint {behind[0].name} stands at {behind[0].position}, and what is before it was written"
+    elif facts.chain is None or not last.content.may_go_on:
         return  # what nobody looked at is said elsewhere
-    torn = facts.chain.torn
-    if last.content.may_go_on and (torn or facts.attached_at(last.generation or 0) is None):
+    elif not torn and facts.attached_at(last.generation or 0) is not None:
+        return  # its records end there
+    else:
         why = f"it ends in {torn}" if torn else "no second copy of its last segment follows"
-        yield f"{last.name}: whether more was in it behind 0x{last.content.end:x}: {why}"
+    yield f"{last.name}: whether more was in it behind 0x{last.content.end:x}: {why}"
+
+
+def _stands_behind(checkpoint: CheckpointFacts, log: LogFacts) -> bool:
+    """Return whether a checkpoint stands behind the end of a log; one of a later time may, where files are mixed."""
+    content, at = log.content, checkpoint.position
+    if content is None or content.bad or content.not_verified or checkpoint.signature != log.signature:
+        return False
+    size = log.sector_size or 1
+    end = -(-max(content.end, _HEADER) // size)  # the sector after the last one that was written
+    return at.generation == log.generation and (at.sector, at.byte) > (end, 0)

@@ -22,7 +22,7 @@ from tokar.ese.values import Signature
 from tokar.sets.attaching import attaching_faults, is_of_other_history, open_end
 from tokar.sets.by_generation import GenerationRuns, TimesByGeneration
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
-from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
 from tokar.sets.fault_list import FaultCounter, in_order
 from tokar.sets.faults import Fault, FaultKind, Rule, Rules, Severity, first_of
 from tokar.sets.file_faults import database_faults, forked, log_fault
@@ -54,6 +54,7 @@ class DatabaseRun:
 
     def __init__(self, facts: DatabaseFacts, table: LogTable, owned: Collection[Signature] = ()) -> None:
         self.facts = facts
+        self.checkpoints: Sequence[CheckpointFacts] = ()  # Those of the set
         self.need = need_of(facts)  # The logs it needs
         self.faults: list[Fault] = [*database_faults(facts)]  # What is wrong, as found
         self.run: list[LogFacts] = []  # The logs that will be played, in order; with holes where some are missing
@@ -69,8 +70,7 @@ class DatabaseRun:
         self._explained: dict[str, int] = {}  # The first fault of the content of a log, by its place, by the log
         self._unlisted: tuple[str, ...] = ()  # The files of the last fault that is not listed
         self._proven = TimesByGeneration()  # When logs of its stream were created, as far as that is proven
-        self._table = table
-        self._owned = owned
+        self._table, self._owned = table, owned
         if self.need.basis is Basis.UNUSABLE and facts.header is not None:
             rule = Rules.TEMPORARY if facts.temporary else Rules.STATE_UNUSABLE
             why = facts.header.state_name if facts.temporary else self.need.why
@@ -479,8 +479,7 @@ class DatabaseRun:
         return Verdict.CLEAN if self.need.basis is Basis.CLEAN else Verdict.RECOVERABLE
 
     def _open_end(self) -> list[str]:
-        last = self.run[-1] if self.run else None
-        return [] if last is None else [*open_end(self.facts, self.need, last)]
+        return [*open_end(self.facts, self.need, self.run, self.checkpoints)] if self.run else []
 
     def _open(self) -> Iterator[str]:
         """Yield what the verdict leaves open."""

@@ -104,6 +104,8 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     facts, temporary = _without_temporary(whole)
     table = LogTable([log for log in facts.logs if id(log) not in without])
     runs = [DatabaseRun(database, table, facts.owned_streams) for database in facts.databases]
+    for run in runs:
+        run.checkpoints = facts.checkpoints
     proven: dict[Signature | None, TimesByGeneration] = {}
     for run in runs:
         run.prove(proven.setdefault(run.signature, TimesByGeneration()))
