@@ -297,6 +297,10 @@ def without_aside(name: str) -> str:
     return _ASIDE.sub("", name) if ASIDE_MARK in name else name
 
 
+LINK: Final = "a link or a special file"
+"""Why what is neither a file nor a folder is not taken."""
+
+
 def is_plain(shown: str) -> bool:
     """Return whether a name, as `display` gives it, is nothing but ASCII."""
     return shown.isascii() and "<" not in shown

@@ -30,11 +30,10 @@ from tokar.errors import InputError, SourceError, storage_errors
 from tokar.ese import identify as ese
 from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
-from tokar.names import SET_ASIDE, collision_key, is_aside, is_key, leaf_of
+from tokar.names import LINK, SET_ASIDE, collision_key, is_aside, is_key, leaf_of
 from tokar.sets.left_out import MADE_ANEW
 from tokar.storage.bytesource import FileSource
 
-_LINK: Final = "a link or a special file"
 _SEGMENTS: Final = "not recognised: its header is gone, and segments of a log follow"
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
 _NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".stm", ".raw", *DATABASE_SUFFIXES}
@@ -163,7 +162,7 @@ class Gatherer:
         suffix = leaf[-4:].lower()
         reason: str | None
         if not stat.S_ISREG(status.st_mode):
-            reason = _LINK
+            reason = LINK
             self._links.append(name)
         elif is_key(leaf):
             reason = _KEY_LEFT_OUT
@@ -355,7 +354,7 @@ class Gatherer:
             key = collision_key(leaf_of(name))
             if key in wanted or (key not in taken and name.lower().endswith(_DATABASE_SUFFIXES)):
                 whom = f"{wanted[key]} names it" if key in wanted else "its name says so"
-                self._warnings.append(f"{name}: a database that is not taken: {whom}, and it is {_LINK}")
+                self._warnings.append(f"{name}: a database that is not taken: {whom}, and it is {LINK}")
         if not wanted:
             return
         self._candidates = Candidates(

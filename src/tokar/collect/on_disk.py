@@ -31,6 +31,7 @@ from tokar.sets.chain import Chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
 from tokar.sets.joining import build_chain
+from tokar.sets.linked import links_among
 from tokar.sets.not_taken import with_not_taken
 from tokar.sets.outcome import LastLine, Word, passes, refusal, with_damage, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
@@ -150,14 +151,14 @@ def set_on_disk(
             reader.add(file, seen)
     label = some(paths)
     facts = replace(reader.facts(label), locations=list_facts(collection.head()))
-    left_out = ((names.printable(one.name), one.reason) for one in collection.gathered.left_out)
+    left_out = [(names.printable(one.name), one.reason) for one in collection.gathered.left_out]
     backup_set = BackupSet(
         label=label,
         id=b"",
         root=whole.digest(),
         kind=collection.kind,
         profile=collection.profile,
-        facts=with_not_taken(facts, left_out),
+        facts=with_not_taken(replace(facts, links=links_among(left_out)), left_out),
     )
     return SetOnDisk(backup_set, collection, tuple(changed))
 

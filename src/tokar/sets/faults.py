@@ -198,6 +198,7 @@ _NO_LIST: Final = (
     "the databases can be recovered without it; restore to places that you give: --into DIR, --to, --locations"
 )
 _ADD_ARCHIVE: Final = "add the archive that has them"
+_LINKED: Final = "copy the file that it leads to into this folder, in its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +403,7 @@ class Rules:
     LOG_OLDER = Rule(FaultKind.LOG_OLDER,
         "{} is the current log of an earlier time: it is generation 0x{:X}, and {} needs 0x{:X}",
         "find the current log that was copied together with the database", -543, hard=-557, loss=-582)
+    LOG_LINKED = Rule(FaultKind.LOG_UNREADABLE, "{} is a link or a special file, not looked at", _LINKED)
     LOG_MISSING = Rule(FaultKind.LOG_MISSING, "{} {} missing",
         "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
     COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,

@@ -34,6 +34,7 @@ from tokar.sets.fault_list import for_owner, in_order, listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Reason, left_out_of
+from tokar.sets.linked import with_links
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
@@ -135,7 +136,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     return SetVerdict(
         databases=(*verdicts, *(run.verdict() for run in made_anew)),
         log_roles=roles,
-        faults=in_order(faults),
+        faults=in_order(with_links(faults, facts)),
         not_checked=open_questions,
         left_out=left_out,
     )
