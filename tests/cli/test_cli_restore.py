@@ -610,9 +610,10 @@ def test_a_plan_that_is_refused_for_its_places_says_that_the_verdict_is_on_the_f
     write(tmp_path / "out", {DATABASE: b"another"})
     result = tokar("restore", "--into", tmp_path / "out", path)
     assert result.exit_code == 6
-    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: pages")
-    assert "\nthis plan is refused; the verdict on the files alone:\n" in result.stdout
-    assert "the verdict on the files alone" not in done("restore", "--into", tmp_path / "else", path).stdout
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("REFUSED: ")
+    assert f"({tmp_path}/out); the files alone: NOT PROVEN: pages" in last
+    assert "the files alone" not in done("restore", "--into", tmp_path / "else", path).stdout
 
 
 def test_a_refused_plan_says_no_next_step_of_a_service_and_ends_with_the_last_line(tmp_path: Path) -> None:

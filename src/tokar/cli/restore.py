@@ -31,7 +31,7 @@ from tokar.cli.options import (
     name_leftovers,
     open_given,
 )
-from tokar.errors import ArchiveError, InputError
+from tokar.errors import ArchiveError, InputError, RestoreError
 from tokar.format.archive import Archive
 from tokar.paths import joined, parse_map
 from tokar.processes import useful_processes
@@ -42,7 +42,7 @@ from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import outcome_of_sets, place_sets, plan_restore
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
-from tokar.sets.outcome import UNREAD
+from tokar.sets.outcome import UNREAD, LastLine, as_refused
 from tokar.words import count_text, log_range, some
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def restore(
 def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing, known: _Known) -> None:
     """Plan, show the plan, and carry it out unless it was only to be shown."""
     plan = plan_restore(sets, options)
-    known.value = plan.to_json
+    known.value, known.judged = plan.to_json, (plan.outcome, plan.chosen.archives[0].head.profile)
     if showing.talks:
         if plan.chosen.selection is not None:
             _show_chain(plan.chosen.selection, plan.left_out)
@@ -234,9 +234,6 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             _show_plan(part)
         if plan.recovery is not None and not plan.is_refused:
             _show_recovery(plan.recovery)
-        if plan.is_refused:
-            output.line(_REFUSED)  # the error is about the plan
-            output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
     plan.raise_for_problems()
     report: Report | None = None
     if not showing.dry_run:
@@ -263,6 +260,7 @@ class _Known:
 
     value: Callable[[], dict[str, object]] = dict  # The same as values for JSON
     sets: OpenSets | None = None  # All sets, where there are several
+    judged: tuple[LastLine | None, str] | None = None  # What the files come to that were chosen, and their profile
 
 
 @contextmanager
@@ -272,14 +270,15 @@ def _known_with_error(showing: Showing) -> Iterator[_Known]:
     try:
         yield known
     except ArchiveError as error:
-        refused = error if isinstance(error, NotRestorableError) else None
+        refused = isinstance(error, RestoreError)
         several = (known.sets.chain, known.sets.missed) if known.sets else ()
-        found = refused.outcome if refused else outcome_of_damage(error, *several)
-        if showing.as_json and ((value := known.value()) or known.sets or refused):
+        found = error.outcome if isinstance(error, NotRestorableError) else outcome_of_damage(error, *several)
+        if showing.as_json and ((value := known.value()) or known.sets or (refused and found)):
             end_with_json(_NOTHING | value | ({"outcome": as_json(found)} if found else {}), error)
         if showing.talks:
-            output.lines("", [_REFUSED] if refused else [])
-            output.last_line(found)
+            found, *profiles = known.judged if refused and not found and known.judged else (found,)
+            output.lines("", [_REFUSED] if refused and (found := as_refused(found, error)) and not found.before else [])
+            output.last_line(found, *profiles)
         raise
 
 
@@ -292,8 +291,8 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     _check_for_server(options)
     if showing.talks:
         _show_chain(chosen.selection, chosen.selection.left_out)
-    run = _ServerRun()
-    known.value = lambda: _json(chosen, run)
+    run = _ServerRun(outcome_of_sets(chosen))
+    known.value, known.judged = lambda: _json(chosen, run), (run.outcome, chosen.archives[0].head.profile)
     with opened_server(source, {"restoring": True}) as server:
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
@@ -302,13 +301,14 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     elif showing.talks:
         if run.result is not None:
             _show(run.result, run.next_steps)
-        output.last_line(outcome_of_sets(chosen), chosen.archives[0].head.profile, unread=showing.unread)
+        output.last_line(run.outcome, chosen.archives[0].head.profile, unread=showing.unread)
 
 
 @dataclass
 class _ServerRun:
     """What is known of a restore to a server, whether or not it comes to its end."""
 
+    outcome: LastLine | None  # What the verdict on the sets comes to
     plans: list[Plan] = field(default_factory=list)  # The plan, once it is made
     result: RestorationResult | None = None  # What came of it; None where only the plan was wanted
     next_steps: tuple[str, ...] = ()  # What a person does next
@@ -368,7 +368,7 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
             "never": [],
             "not_checked": list(chosen.not_checked),
         },
-        "outcome": as_json(outcome_of_sets(chosen)),
+        "outcome": as_json(run.outcome),
         "placed": {"files": result.files, "size": result.size} if result else None,
     }
 

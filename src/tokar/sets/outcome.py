@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -63,6 +63,8 @@ class LastLine:
     why: str = ""  # What is needed, not looked at or lost, or the root cause
     # The exit code of `check` and `chain`. What nobody asked for is no error, what nobody could judge is one (OUT-2).
     exit_code: int = 0
+    loses: bool = False  # Whether something is lost whatever comes of what nobody could judge: a restore is refused
+    before: str = ""  # What is said before it of a restore that is refused for another reason
 
     @property
     def is_refused(self) -> bool:
@@ -173,7 +175,7 @@ def weigh(blocking: Sequence[Blocking], left: LeftOpen, part: LastLine | None = 
         return LastLine(word, _why(cause), cause.exit_code)
     if blocking and left.unjudged and part is None:
         why = f"{left.unjudged[0]}; at best with a loss: {_why(blocking[0])}"
-        return LastLine(Word.NOT_PROVEN, why, blocking[0].exit_code)
+        return LastLine(Word.NOT_PROVEN, why, blocking[0].exit_code, loses=True)
     if blocking:
         return LastLine(Word.WITH_LOSS, _why(blocking[0]), blocking[0].exit_code)
     if left.unjudged:
@@ -248,6 +250,16 @@ def with_unread(rest: LastLine | None, errors: Iterable[ArchiveError], *, alone:
     more = f"; nor can {count_text(len(found) - 1, 'other archive')}" if len(found) > 1 else ""
     why = str(first) if alone else f"cannot be read: {first}{more}"
     return worst(one for one in (rest, LastLine(word, why, first.exit_code)) if one)
+
+
+def as_refused(found: LastLine | None, error: ArchiveError) -> LastLine | None:
+    """Return what the files of a refused restore come to, behind the reason where the files themselves would pass.
+
+    Where something is lost beside what nobody could judge, that is the reason.
+    """
+    if found is None or not passes(found) or found.loses:
+        return found
+    return replace(found, before=f"REFUSED: {error}; the files alone: ")
 
 
 def with_damage(found: LastLine | None, errors: Iterable[ArchiveError]) -> LastLine | None:
