@@ -374,5 +374,11 @@ def test_a_full_that_a_restore_does_without_is_named_by_every_verb(tmp_path: Pat
     assert tokar("check", paths[0]).exit_code == 9, "alone it is not"
     done("check", "--to", f"database={tmp_path}/", "--to", f"log-dir={tmp_path}/", *paths)
     assert tokar("check", "--to", f"database={tmp_path}/", *paths).exit_code == 6, "the other one has no place"
-    spoilt(paths[0], name(6))
+    data = bytearray(paths[0].read_bytes())
+    data[32 + 70] ^= 1  # the first HEAD, which no file needs
+    paths[0].write_bytes(data)
     assert tokar("check", *paths).exit_code == 4, "whether every byte is right is asked of each"
+    data[32 + 70] ^= 1
+    paths[0].write_bytes(data)
+    spoilt(paths[0], name(6))
+    assert tokar("check", *paths).exit_code == 4, "and of its files"

@@ -172,8 +172,9 @@ class ArchiveCheck:
     @property
     def outcome_if_spared(self) -> LastLine:
         """What it comes to where a restore does without its set: what is wrong with its bytes."""
-        rungs = takewhile(lambda result: result.rung is not Rung.CHAINED, self.rungs)
-        return weigh([one for result in rungs for one in result.causes], LeftOpen())
+        rungs = [*takewhile(lambda result: result.rung is not Rung.CHAINED, self.rungs)]
+        found = weigh([one for result in rungs for one in result.causes], LeftOpen())
+        return with_damage(found, (error for result in rungs for error in result.damage)) or found
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
