@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -297,6 +298,15 @@ def test_zeros_that_go_by_are_a_reserve_log_only_where_all_of_them_were_seen(siz
     seen = passing.finish()
     assert seen.identity.kind is FileKind.UNKNOWN
     assert seen.is_sure == (size <= 1 << 16)
+
+
+@pytest.mark.parametrize("size", [1, 4096, 65536, 98304, 131072, 300_000, 1_000_000, 5 << 20])
+def test_a_file_of_no_known_kind_goes_by_whatever_its_size(size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    passing = PassingFile(size)
+    for start in range(0, size, 1 << 16):
+        passing(memoryview(data)[start : start + (1 << 16)])
+    assert passing.finish().identity.kind is FileKind.UNKNOWN
 
 
 def test_faults_of_logs_name_their_segments() -> None:

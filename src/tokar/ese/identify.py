@@ -248,6 +248,8 @@ def has_segments(source: ByteSource, *, at_ends: int = 3 * 32768) -> bool:
 
 def _segment_in(head: bytes) -> int:
     """Return the number that a segment of a log gives itself, with its generation and zeros; 0 where it is none."""
+    if len(head) < _UNUSED_IN_SEGMENT.stop:
+        return 0  # of a file that went by, what lies between its start and its end is not at hand
     byte, number, generation = _POSITION.unpack_from(head, _POSITION_OFFSET)
     return number if generation and not byte and not any(head[_UNUSED_IN_SEGMENT]) else 0
 
