@@ -312,6 +312,11 @@ def leaf_of(text: str) -> str:
     return part.rpartition("/")[2] if "/" in part else part
 
 
+def folder_in(text: str) -> str:
+    """Return the part of a name before its leaf; empty where there is none."""
+    return text[: len(text) - len(leaf_of(text))].rstrip("/\\")
+
+
 def folders_of(raw: bytes, encoding: int) -> tuple[str, ...]:
     """Return the folders that a stored name leads through: of a file that was collected, below what was named.
 

@@ -1,16 +1,17 @@
-"""Links in the place of logs: named, and the root cause where what they stand for is missing."""
+"""Links in the place of databases and logs: named, and the root cause where what they stand for is missing."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
 from loose_facts import facts_of_folder
-from recovery_sets import DATABASE, database, dirty, logs, write
+from recovery_sets import DATABASE, DATABASE_SIGNATURE, OTHER_STREAM, database, dirty, logs, write
 
-from tokar.sets.faults import Severity
+from tokar.sets.faults import FaultKind, Severity
 from tokar.sets.judge import judge_set
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 DIRTY = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7)}
 TEXT = "is a link or a special file, not looked at"
+SECOND = "pub.edb"
+OTHER = (r"C:\db\pub.edb", OTHER_STREAM)
+BOTH = ((rf"C:\db\{DATABASE}", DATABASE_SIGNATURE), OTHER)
 
 
 def verdict_on(folder: Path, files: dict[str, bytes], *links: str) -> SetVerdict:
@@ -46,7 +50,7 @@ def test_a_link_in_the_place_of_a_log_between_others_decides_in_a_set_of_logs(tm
 
 
 @pytest.mark.parametrize("main", [database(), dirty(5, 7)], ids=["clean", "dirty"])
-@pytest.mark.parametrize("link", ["edb00002.log", "edb.log"])
+@pytest.mark.parametrize("link", ["old.edb", "edb00002.log", "edb.log"])
 def test_a_link_that_nobody_needs_is_a_remark(tmp_path: Path, main: bytearray, link: str) -> None:
     verdict = verdict_on(tmp_path, {**DIRTY, DATABASE: bytes(main)}, link)
     assert verdict.blocking == ()
@@ -68,3 +72,128 @@ def test_every_verb_names_the_link_in_the_place_of_a_needed_log(tmp_path: Path) 
     (folder / "edb00006.log").unlink()
     (tmp_path / "real.log").rename(folder / "edb00006.log")
     assert tokar("check", folder).exit_code == 0
+
+
+@pytest.mark.parametrize("link", [DATABASE, DATABASE.upper(), f"db/{DATABASE}"])
+def test_a_link_in_the_place_of_the_database_decides(tmp_path: Path, link: str) -> None:
+    (fault,) = verdict_on(tmp_path, logs(5, 7), link, "notes.txt").blocking
+    assert (fault.kind, fault.message) == (FaultKind.DATABASE_UNREADABLE, f"{link} {TEXT}")
+    step = "copy the file that it leads to into this folder, in its place, or name that file as well"
+    assert fault.next_step == step
+
+
+def test_a_link_with_the_ending_of_a_database_decides_where_no_log_names_one(tmp_path: Path) -> None:
+    unnamed = logs(5, 7, attached=())
+    assert [one.message for one in verdict_on(tmp_path, unnamed, "x.edb").blocking] == [f"x.edb {TEXT}"]
+    for other in ("x.txt", "tmp.edb"):
+        assert verdict_on(tmp_path, unnamed, other).faults == ()
+
+
+def test_a_link_beside_logs_that_name_another_database_is_a_remark(tmp_path: Path) -> None:
+    verdict = verdict_on(tmp_path, logs(5, 7), "other.edb")
+    assert [(one.message, one.severity) for one in verdict.faults] == [(f"other.edb {TEXT}", Severity.WARNING)]
+
+
+@pytest.mark.parametrize("main", [dirty(5, 7), database()], ids=["dirty", "clean"])
+def test_the_second_database_of_a_stream_is_not_called_absent_where_it_is_a_link(
+    tmp_path: Path, main: bytearray
+) -> None:
+    files = {DATABASE: bytes(main), **logs(5, 7, attached=BOTH)}
+    verdict = verdict_on(tmp_path, files, SECOND)
+    (fault,) = verdict.blocking
+    assert (fault.message, fault.severity) == (f"{SECOND} {TEXT}", Severity.ERROR)
+    assert [one.message for one in verdict.faults if "not here" in one.message] == []
+
+
+def test_a_link_to_the_database_of_logs_of_another_stream_decides_beside_a_good_set(tmp_path: Path) -> None:
+    strays = logs(5, 7, stream=OTHER_STREAM, base="e01", attached=(OTHER,))
+    assert verdict_on(tmp_path, {**DIRTY, **strays}).blocking == ()
+    assert [one.message for one in verdict_on(tmp_path, {**DIRTY, **strays}, SECOND).blocking] == [f"{SECOND} {TEXT}"]
+
+
+@pytest.mark.parametrize("main", [DIRTY[DATABASE], b"x" * 40960], ids=["good", "unreadable"])
+def test_a_link_of_the_name_of_a_database_that_is_here_is_in_nobodys_way(tmp_path: Path, main: bytes) -> None:
+    verdict = verdict_on(tmp_path, {**DIRTY, DATABASE: main}, f"old/{DATABASE}")
+    assert [one.message for one in verdict.faults if TEXT in one.message] == []
+
+
+@pytest.fixture(params=["link", "pipe"])
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    made = write(tmp_path / "in", DIRTY)
+    (made / DATABASE).rename(tmp_path / DATABASE)
+    if request.param == "link":
+        (made / DATABASE).symlink_to(tmp_path / DATABASE)
+    else:
+        os.mkfifo(made / DATABASE)
+    return made
+
+
+def test_every_verb_names_the_link_in_the_place_of_the_database(tmp_path: Path, folder: Path) -> None:
+    last = f"NOT RESTORABLE: {DATABASE} {TEXT}"
+    made = done("create", tmp_path / "a.tokar", folder)
+    assert made.stderr.splitlines()[-1] == f"tokar: {last}"
+    for path in (folder, tmp_path / "a.tokar"):
+        for verb in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
+            result = tokar(*verb, path)
+            assert (result.exit_code, result.stdout.splitlines()[-1]) == (9, last), (verb, path)
+        recovered = tokar("recover", path, "--out", tmp_path / "out")
+        assert (recovered.exit_code, recovered.error) == (9, f"there is no database here; {DATABASE} {TEXT}")
+        named = tokar("recover", path, "--out", tmp_path / "out", "--only", DATABASE)
+        assert named.error == f"there is no such database here: {DATABASE}; {DATABASE} {TEXT}"
+        replayed = tokar("replay", path)
+        assert (replayed.exit_code, f"{DATABASE} {TEXT}" in replayed.stdout) == (9, True)
+    result = tokar("restore", "--into", tmp_path / "out", tmp_path / "a.tokar")
+    assert (result.exit_code, result.stdout.splitlines()[-1], (tmp_path / "out").exists()) == (6, last, False)
+    assert "--accept-unrecoverable" in result.stderr
+    done("restore", "--accept-unrecoverable", "--into", tmp_path / "out", tmp_path / "a.tokar")
+
+
+def test_a_database_of_another_set_of_the_chain_stands_for_the_link(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "db").mkdir()
+    (tmp_path / DATABASE).rename(tmp_path / "db" / DATABASE)
+    done("create", "-q", tmp_path / "full.tokar", tmp_path / "db" / DATABASE)
+    done("create", "-q", tmp_path / "logs.tokar", folder)
+    for both in ([tmp_path / "full.tokar", tmp_path / "logs.tokar"], [folder, tmp_path / "db" / DATABASE]):
+        assert tokar("chain", *both).exit_code == 0
+    done("restore", "--dry-run", "--into", tmp_path / "out", tmp_path / "full.tokar", tmp_path / "logs.tokar")
+
+
+def test_the_link_in_a_set_of_logs_decides_where_the_full_lacks_its_second_database(tmp_path: Path) -> None:
+    files = logs(5, 8, attached=BOTH)
+    later = write(tmp_path / "later", {name: data for name, data in files.items() if name >= "edb00008"})
+    (later / SECOND).symlink_to(tmp_path / "elsewhere.edb")
+    full = write(tmp_path / "full", {DATABASE: DIRTY[DATABASE], **{k: v for k, v in files.items() if k < "edb00008"}})
+    found = tokar("chain", full, later)
+    assert (found.exit_code, found.stdout.splitlines()[-1]) == (9, f"NOT RESTORABLE: {DATABASE}: {SECOND} {TEXT}")
+    assert "that is not here" not in found.stdout
+
+
+def test_recover_and_replay_name_a_second_database_that_is_a_link(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {DATABASE: bytes(database()), **logs(5, 7, attached=BOTH)})
+    (folder / SECOND).symlink_to(tmp_path / "elsewhere.edb")
+    for verb in (["replay"], ["replay", "--json"]):
+        assert f"{SECOND} {TEXT}" in tokar(*verb, folder).stderr, verb
+
+
+def test_where_everything_keeps_its_folder_a_link_is_that_of_its_own_folder(tmp_path: Path) -> None:
+    good = {f"a/{name}": data for name, data in DIRTY.items()}
+    other = logs(5, 7, stream=OTHER_STREAM, attached=((rf"C:\db\{DATABASE}", OTHER_STREAM),))
+    folder = write(tmp_path / "in", {**good, **{f"b/{name}": data for name, data in other.items()}})
+    (folder / "b" / DATABASE).symlink_to(tmp_path / "elsewhere.edb")
+    done("create", "-q", tmp_path / "a.tokar", folder)
+    for options in (["--tree"], ["--into"]):
+        result = tokar("restore", "--dry-run", *options, tmp_path / "out", tmp_path / "a.tokar")
+        assert (result.exit_code, f"b/{DATABASE} {TEXT}" in result.stdout) == (6, True), options
+
+
+def test_a_file_in_place_of_the_link_passes(tmp_path: Path, folder: Path) -> None:
+    (folder / DATABASE).unlink()
+    (tmp_path / DATABASE).rename(folder / DATABASE)
+    done("create", "-q", tmp_path / "a.tokar", folder)
+    assert TEXT not in done("check", "--content", tmp_path / "a.tokar").stdout
+
+
+def test_a_choice_of_files_is_judged_without_the_database_that_is_a_link(tmp_path: Path, folder: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", folder)
+    chosen = done("restore", "--only", "edb00005.log", "--into", tmp_path / "out", tmp_path / "a.tokar")
+    assert TEXT not in chosen.stdout

@@ -66,13 +66,23 @@ def test_logs_beside_which_a_database_is_left_out_say_which_and_why(what: str, t
         assert "add the full that these logs go on from" not in complete.stdout
 
 
-def test_a_database_that_is_a_link_is_named_where_its_logs_are_alone(tmp_path: Path) -> None:
+def test_a_database_that_is_a_link_decides_where_its_logs_are_alone(tmp_path: Path) -> None:
     folder = write(tmp_path / "set", logs(5, 7))
     (folder / DATABASE).symlink_to(tmp_path / "elsewhere.edb")
     done("create", "-q", tmp_path / "a.tokar", folder)
     for path in (folder, tmp_path / "a.tokar"):
         for verb, result in said(tmp_path, path).items():
-            assert last_line(result) == f"{NEEDS}; {DATABASE} is here, and left out: a link or a special file", verb
+            assert last_line(result) == f"NOT RESTORABLE: {DATABASE} is a link or a special file, not looked at", verb
+            assert result.exit_code == (6 if verb == "restore" else 9), verb
+
+
+def test_a_link_that_the_logs_do_not_name_is_named_where_they_are_alone(tmp_path: Path) -> None:
+    folder = write(tmp_path / "set", logs(5, 7))
+    (folder / "other.edb").symlink_to(tmp_path / "elsewhere.edb")
+    done("create", "-q", tmp_path / "a.tokar", folder)
+    for path in (folder, tmp_path / "a.tokar"):
+        for verb, result in said(tmp_path, path).items():
+            assert last_line(result) == f"{NEEDS}; other.edb is here, and left out: a link or a special file", verb
 
 
 def test_what_was_set_aside_is_named_in_an_archive_of_everything_too(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tokar.as_json import as_json as to_json
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file
-from tokar.cli.replay import name_unused, print_support
+from tokar.cli.replay import name_links, name_unused, print_support
 from tokar.collect.on_disk import open_set
 from tokar.errors import InputError
 from tokar.replay.recover import FIRST_LINE, RecoveredFile, recover
@@ -68,6 +68,7 @@ def recover_set(
         size = sum(one.size for one in files.facts.databases)
         with output.progress("recovering", size, of=some(given, 1), quiet=quiet or as_json) as advance:
             found = recover(files, out, only=only or (), progress=advance)
+    name_links(files.facts)
     if as_json:
         signed = to_json(signers.accepted) if signers else None
         output.as_json({"note": FIRST_LINE, "databases": to_json(found), "signed_by": signed})

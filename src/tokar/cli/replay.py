@@ -18,6 +18,7 @@ from tokar.replay.chains import with_chains
 from tokar.replay.support import support_rows
 from tokar.replay.whole import Replay, Replayed, clash_text, report_lines
 from tokar.sets.facts import SetFacts
+from tokar.sets.linked import databases_linked, no_database
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -60,6 +61,8 @@ def replay_set(
         facts = with_chains(files.facts, files.open)
         replay = stack.enter_context(Replay(facts, files.open, files.left_out))
         reports = [one.report for one in replay.run()]
+    if reports or as_json:
+        name_links(facts)
     if as_json:
         chains = [{"name": one.name, "chain": to_json(one.chain)} for one in facts.databases if one.chain is not None]
         output.as_json({"databases": to_json(reports), "chains": chains})
@@ -76,6 +79,12 @@ def name_unused(sets: Iterable[str]) -> None:
         output.note(f"takes no part: {one}")
 
 
+def name_links(facts: SetFacts) -> None:
+    """Name the databases that are links, beside what the command prints."""
+    for one in databases_linked(facts):
+        output.note(one)
+
+
 def print_support(*, as_json: bool) -> None:
     """Print how far each type of record is supported."""
     rows = [*support_rows()]
@@ -88,7 +97,7 @@ def print_support(*, as_json: bool) -> None:
 def _print(facts: SetFacts, reports: list[Replayed]) -> None:
     chains = {one.name: one.chain for one in facts.databases if one.chain is not None}
     if not reports:
-        output.line("there is no database here")
+        output.line(no_database(facts))
     for report in reports:
         output.line(output.safe(report.name))
         chain = chains.get(report.name)

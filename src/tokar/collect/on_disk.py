@@ -31,7 +31,7 @@ from tokar.sets.chain import Chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
 from tokar.sets.joining import build_chain
-from tokar.sets.linked import links_among
+from tokar.sets.linked import with_links_among
 from tokar.sets.not_taken import with_not_taken
 from tokar.sets.outcome import LastLine, Word, passes, refusal, with_damage, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
@@ -158,7 +158,7 @@ def set_on_disk(
         root=whole.digest(),
         kind=collection.kind,
         profile=collection.profile,
-        facts=with_not_taken(replace(facts, links=links_among(left_out)), left_out),
+        facts=with_not_taken(with_links_among(facts, left_out), left_out),
     )
     return SetOnDisk(backup_set, collection, tuple(changed))
 

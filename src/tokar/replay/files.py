@@ -207,4 +207,5 @@ def joined_facts(found: Sequence[SetFacts]) -> SetFacts:
         next_logs=every("next_logs"),
         checkpoints=every("checkpoints"),
         flush_maps=every("flush_maps"),
+        links=every("links"),
     )

@@ -36,6 +36,7 @@ from tokar.replay.chains import with_chains
 from tokar.replay.files import SetFiles
 from tokar.replay.whole import OpenReplay, Replay, Replayed
 from tokar.sets.facts import SetFacts
+from tokar.sets.linked import databases_linked, no_database
 from tokar.storage import windows
 from tokar.storage.sink import FileSink
 from tokar.words import meant, some
@@ -110,7 +111,7 @@ def recover(
     _demand_known(files.facts, only)
     _demand_place(out, [*files.server_folders, *_paths_in(files)], files.folders)
     with Replay(with_chains(files.facts, files.open), files.open, files.left_out) as replay:
-        chosen = _chosen(replay, only)
+        chosen = _chosen(replay, only, files.facts)
         for one in chosen:
             _demand_recovered(one)
         targets = _names_of(chosen, out)
@@ -187,7 +188,7 @@ def _make_folder(out: Path) -> bool:
     return True
 
 
-def _chosen(replay: Replay, only: Sequence[str]) -> list[OpenReplay]:
+def _chosen(replay: Replay, only: Sequence[str], facts: SetFacts) -> list[OpenReplay]:
     found = replay.run()
     if only:
         keys = {names.collision_key(one) for one in only}
@@ -198,7 +199,7 @@ def _chosen(replay: Replay, only: Sequence[str]) -> list[OpenReplay]:
                 hint = "recover it in a folder of its own, with the logs that are for it"
                 raise SetError(f"{names.printable(one.name)} is left out: {why}", hint=hint)
     if not found:
-        raise SetError("there is no database here")
+        raise SetError(no_database(facts))
     return found
 
 
@@ -215,7 +216,7 @@ def _demand_known(facts: SetFacts, only: Sequence[str]) -> None:
             raise SetError(f"{names.printable(text)} is a temporary database: the engine makes it anew")
         if not found:
             otherwise = f"the databases here: {some(map(names.printable, here))}" if here else ""
-            message = f"there is no such database here: {names.printable(text)}"
+            message = "; ".join([f"there is no such database here: {names.printable(text)}", *databases_linked(facts)])
             raise SetError(message, hint=meant(text, here, otherwise) or None)
 
 

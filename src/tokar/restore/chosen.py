@@ -34,6 +34,7 @@ from tokar.sets.instances import files_of, instances_of
 from tokar.sets.joining import build_chain
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.left_out import HARMLESS
+from tokar.sets.linked import of_a_choice
 from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
 from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, refusal, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
@@ -251,7 +252,8 @@ def choose_one(
     archive.demand_unique()
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if only:
-        facts, renamed = _renamed(_facts_of(archive, find_entries(archive.entries, only)), right_names=right_names)
+        facts = of_a_choice(_facts_of(archive, find_entries(archive.entries, only)))
+        facts, renamed = _renamed(facts, right_names=right_names)
         found = judge_set(facts, without=_beside_branch(facts, branch))
         names = {(0, number): name for number, name in renamed.items()}
         outcome, left_out = outcome_of(found, facts), _not_placed(found)

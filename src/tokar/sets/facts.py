@@ -60,7 +60,7 @@ class FileFacts:
     @property
     def folder(self) -> str:
         """The part of the name before that; empty where there is none."""
-        return self.name[: -len(self.leaf)].rstrip("/\\")
+        return names.folder_in(self.name)
 
 
 MOST_OFF: Final = 20
@@ -307,7 +307,7 @@ class SetFacts:
     locations: ListFacts | None = None  # The location list of its server; None where none was kept
     # Files that may be its database, and were not taken: their names, each with the reason.
     not_taken: tuple[tuple[str, str], ...] = ()
-    links: tuple[str, ...] = ()  # Links and special files beside its logs, which nobody follows: their names
+    links: tuple[str, ...] = ()  # What has the name of a log or database and is a link: its name
     other_count: int = 0  # Files that are none of these
     examined: bool = False  # Whether pages and segments were checked, not only headers
     # The profile of its tokens, empty for files on disk: that of whoever asks, not what the files say.

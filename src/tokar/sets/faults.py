@@ -199,6 +199,7 @@ _NO_LIST: Final = (
 )
 _ADD_ARCHIVE: Final = "add the archive that has them"
 _LINKED: Final = "copy the file that it leads to into this folder, in its place"
+_LINKED_DATABASE: Final = f"{_LINKED}, or name that file as well"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,8 @@ class Rules:
     """Every rule: kind, sentence, next step, and the error of the engine."""
 
     DATABASE_UNREADABLE = Rule(FaultKind.DATABASE_UNREADABLE, "{} cannot be read: {}", _ANOTHER_COPY, -1018)
+    DATABASE_LINKED = Rule(FaultKind.DATABASE_UNREADABLE, "{} is a link or a special file, not looked at",
+        _LINKED_DATABASE)
     STATE_UNUSABLE = Rule(FaultKind.STATE_UNUSABLE, "{} cannot be recovered from this copy: {}",
         "use another backup of this database", -550)
     TEMPORARY = Rule(FaultKind.STATE_UNUSABLE, "{} is a temporary database ({}): the engine makes it anew",
@@ -403,7 +406,7 @@ class Rules:
     LOG_OLDER = Rule(FaultKind.LOG_OLDER,
         "{} is the current log of an earlier time: it is generation 0x{:X}, and {} needs 0x{:X}",
         "find the current log that was copied together with the database", -543, hard=-557, loss=-582)
-    LOG_LINKED = Rule(FaultKind.LOG_UNREADABLE, "{} is a link or a special file, not looked at", _LINKED)
+    LOG_LINKED = Rule(FaultKind.LOG_UNREADABLE, DATABASE_LINKED.text, _LINKED)
     LOG_MISSING = Rule(FaultKind.LOG_MISSING, "{} {} missing",
         "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
     COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,

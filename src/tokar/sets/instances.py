@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
+from tokar.names import folder_in
 from tokar.sets.facts import FileFacts, SetFacts
 
 _FILES: Final = (
@@ -49,4 +50,5 @@ def instances_of(facts: SetFacts) -> list[SetFacts]:
 
 def _part(facts: SetFacts, is_in: Callable[[str], bool]) -> SetFacts:
     kinds: dict[str, Any] = {kind: tuple(one for one in getattr(facts, kind) if is_in(one.folder)) for kind in _FILES}
-    return replace(facts, **kinds)
+    links = tuple(one for one in facts.links if is_in(folder_in(one)))
+    return replace(facts, links=links, **kinds)

@@ -1,45 +1,118 @@
-"""Links and special files in the place of a log: nothing follows them, and each is named (`PAIR-12`)."""
+"""Links and special files in the place of a database or a log: nothing follows them, and each is named (`PAIR-12`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from tokar.ese.filenames import NameRole, parse_file_name
-from tokar.names import LINK, leaf_of
+from tokar.ese.values import Signature
+from tokar.names import LINK, collision_key, leaf_of
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
+from tokar.sets.not_taken import is_named_as_database, named_in
 from tokar.words import some
 
 _MISSING: Final = {FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING}
 _LOGS: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 
 
-def links_among(files: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the links that have names of logs among files that were not taken, each with the reason."""
-    return tuple(name for name, why in files if why == LINK and parse_file_name(leaf_of(name)).role in _LOGS)
+def with_links_among(facts: SetFacts, files: Iterable[tuple[str, str]]) -> SetFacts:
+    """Return facts with the links in the place of logs and databases, of files not taken, each with the reason."""
+    links = [name for name, why in files if why == LINK]
+    if not links:
+        return facts
+    named = named_in(facts)
+    return replace(facts, links=tuple(one for one in links if _is_log(one) or _is_database(one, named)))
+
+
+def of_a_choice(facts: SetFacts) -> SetFacts:
+    """Return facts of files that were asked for by name: nobody misses another database then."""
+    return replace(facts, links=tuple(filter(_is_log, facts.links)))
 
 
 def with_links(faults: Iterable[Fault], facts: SetFacts) -> list[Fault]:
-    """Return faults of a set, with those of its links: a log that is missing since it is one is called that."""
+    """Return faults of a set, with those of its links: what is missing since it is one is called that."""
     if not facts.links:
         return [*faults]
-    logs = dict(_logs(facts))
-    found = [_told(fault, logs) for fault in faults]
+    logs, databases = dict(_logs(facts)), dict(_databases(facts))
+    deciding = {collision_key(leaf_of(name)): name for name, decides in databases.items() if decides}
+    found = [_log_told(_database_told(fault, deciding), logs) for fault in faults]
     told = {name for fault in found for name in fault.files}
+    for name, decides in databases.items():
+        if name not in told:
+            severity = Severity.ERROR if decides else Severity.WARNING
+            found.append(Rules.DATABASE_LINKED.fault(name, files=(name,), severity=severity))
     strange = (name for name in logs.values() if name not in told)
     return [*found, *(Rules.LOG_LINKED.fault(one, files=(one,), severity=Severity.WARNING) for one in strange)]
 
 
-def _logs(facts: SetFacts) -> Iterator[tuple[int, str]]:
-    """Yield the links, each with its generation; the current log comes after all others."""
-    last = max((log.generation or 0 for log in facts.logs), default=0)
+def databases_linked(facts: SetFacts) -> list[str]:
+    """Return, in a sentence each, which databases of logs are links, and so were not looked at."""
+    return [Rules.DATABASE_LINKED.text.format(name) for name, decides in _databases(facts) if decides]
+
+
+def no_database(facts: SetFacts) -> str:
+    """Return that there is no database, and which links have names of some."""
+    links = (Rules.DATABASE_LINKED.text.format(name) for name, _ in _databases(facts))
+    return "; ".join(["there is no database here", *links])
+
+
+def links_to_databases(facts: SetFacts, others: Iterable[SetFacts]) -> tuple[str, ...]:
+    """Return the links of a set, with those of others in the place of databases that its own logs name."""
+    named = named_in(facts)
+    more = (name for one in others for name in one.links if collision_key(leaf_of(name)) in named)
+    return tuple(dict.fromkeys((*facts.links, *more)))
+
+
+def _is_log(name: str) -> bool:
+    return parse_file_name(leaf_of(name)).role in _LOGS
+
+
+def _is_database(name: str, named: Container[str]) -> bool:
+    return is_named_as_database(leaf_of(name), named)
+
+
+def _databases(facts: SetFacts) -> Iterator[tuple[str, bool]]:
+    """Yield the links in the place of databases, each with whether it decides: a database of these logs is lacking.
+
+    The logs name it, and it is neither here nor in another set; or they name none, and no database is here.
+    """
+    here = [one for one in facts.databases if not one.temporary]
+    leaves = {collision_key(one.leaf) for one in here}
+    known = {one.header.signature for one in here if one.header is not None} | facts.elsewhere.keys()
+    unread = {collision_key(one.leaf) for one in here if one.header is None}  # what is wrong with it is said of it
+    wanted: dict[str, set[Signature]] = {}
+    for one in (one for log in facts.logs for one in log.attached):
+        wanted.setdefault(collision_key(leaf_of(one.path)), set()).add(one.signature)
+    alone = bool(facts.logs) and not here and not wanted
     for name in facts.links:
+        key = collision_key(leaf_of(name))
+        decides = not wanted[key] <= known and key not in unread if key in wanted else alone
+        if _is_database(name, wanted.keys()) and (decides or key not in leaves) and (here or facts.logs):
+            yield name, decides
+
+
+def _logs(facts: SetFacts) -> Iterator[tuple[int, str]]:
+    """Yield the links in the place of logs, each with its generation; the current log comes after all others."""
+    last = max((log.generation or 0 for log in facts.logs), default=0)
+    for name in filter(_is_log, facts.links):
         yield parse_file_name(leaf_of(name)).generation or last + 1, name
 
 
-def _told(fault: Fault, logs: dict[int, str]) -> Fault:
+def _database_told(fault: Fault, deciding: dict[str, str]) -> Fault:
+    """Return the fault of a database that is not here as that of a link, where one has its name."""
+    if fault.kind is not FaultKind.DATABASE_NOT_HERE or len(fault.files) != 1:
+        return fault
+    name = deciding.get(collision_key(leaf_of(fault.files[0])))
+    if name is None:
+        return fault
+    found = Rules.DATABASE_LINKED.fault(name, files=(name,), severity=Severity.ERROR)
+    return replace(found, code=fault.code, databases=fault.databases)
+
+
+def _log_told(fault: Fault, logs: dict[int, str]) -> Fault:
     """Return a fault of logs that are missing as that of links, where these have their names."""
     names = [logs[one] for one in fault.generations if one in logs] if fault.kind in _MISSING else []
     if not names:

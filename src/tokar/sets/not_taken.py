@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,7 +22,7 @@ def with_not_taken(facts: SetFacts, files: Iterable[tuple[str, str]]) -> SetFact
     """Return facts with the files that were seen and are not in the set, each with the reason, of which logs ask."""
     if not facts.logs or any(not one.temporary for one in facts.databases):
         return facts
-    named = _named(facts)
+    named = named_in(facts)
     found = [(name, why) for name, why in files if _may_be_one(leaf_of(name), named, why)]
     return replace(facts, not_taken=tuple(found[:_MOST_KEPT]))
 
@@ -35,23 +35,29 @@ def database_left_out(facts: SetFacts) -> str:
 
 
 def _left_out(facts: SetFacts) -> Iterator[tuple[str, str]]:
-    named = _named(facts)
+    named = named_in(facts)
     yield from facts.not_taken
     yield from ((one.name, SET_ASIDE) for one in facts.aside if _may_be_one(without_aside(one.leaf), named))
     yield from ((one.name, TEMPORARY) for one in facts.databases if collision_key(one.leaf) in named)
 
 
-def _named(facts: SetFacts) -> set[str]:
+def named_in(facts: SetFacts) -> set[str]:
+    """Return the names, without folders, that logs have for databases, as keys."""
     return {collision_key(leaf_of(one.path)) for log in facts.logs for one in log.attached}
 
 
 def _may_be_one(leaf: str, named: set[str], why: str = "") -> bool:
     """Return whether a file may be the database of logs: they name it, or its own name says that it is one."""
     leaf = without_aside(leaf)
+    return is_named_as_database(leaf, named) and (why not in _MADE_ANEW or collision_key(leaf) in named)
+
+
+def is_named_as_database(leaf: str, named: Container[str]) -> bool:
+    """Return whether a name is that of a database: logs have it, as a key in `named`, or its ending says so."""
     if collision_key(leaf) in named:
         return True
-    is_made_anew = why in _MADE_ANEW or parse_file_name(leaf).role is NameRole.TEMPORARY_DATABASE
-    return leaf.lower().endswith(DATABASE_SUFFIXES) and not is_made_anew
+    is_temporary = parse_file_name(leaf).role is NameRole.TEMPORARY_DATABASE
+    return leaf.lower().endswith(DATABASE_SUFFIXES) and not is_temporary
 
 
 def missing_full(label: str, facts: SetFacts, others: Sequence[str]) -> Fault:

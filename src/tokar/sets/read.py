@@ -42,7 +42,7 @@ from tokar.sets.facts import (
     StreamingFacts,
     is_foreign,
 )
-from tokar.sets.linked import links_among
+from tokar.sets.linked import with_links_among
 from tokar.sets.not_taken import with_not_taken
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.server_list import list_facts
@@ -277,7 +277,7 @@ def facts_of_archive(
     facts = replace(reader.facts(str(archive.path or "")), locations=list_facts(archive.head))
     left_out = archive.summary.extra.get("left_out", ())
     not_taken = [(one["name"], one["reason"]) for one in left_out]
-    facts = with_not_taken(replace(facts, links=links_among(not_taken)), not_taken)
+    facts = with_not_taken(with_links_among(facts, not_taken), not_taken)
     if recorded is None or examine:
         return facts
     databases = tuple(replace(one, chain=recorded.chain(one.number)) for one in facts.databases)

@@ -13,6 +13,7 @@ from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.left_out import LeftOut
+from tokar.sets.linked import links_to_databases
 from tokar.sets.log_run import LogRun, follow
 from tokar.sets.logs import LogTable, Version, stream_key, stream_of
 from tokar.sets.need import Basis, need_of
@@ -105,6 +106,8 @@ def servers_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart]) -> Fa
 def faults_alone(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[Fault]:
     """Return what is wrong with a set by itself; of logs of a stream that no database belongs to, that they are."""
     facts, strays = backup_set.facts, _strays(backup_set, starts)
+    if not backup_set.has_databases:
+        facts = replace(facts, elsewhere=where_of((one.facts.source, one.facts) for one in starts))
     if not strays:
         return [*judge_set(facts).faults]
     known = {id(log) for log in strays}
@@ -150,6 +153,7 @@ def make_start(
         runs = tuple(_with_own_end(run, number) for run in runs)
     elsewhere = where_of((one.label, one.facts) for one in sets if one is not backup_set)
     facts = replace(_together(sets, number, runs, logs), elsewhere=elsewhere)
+    facts = replace(facts, links=links_to_databases(facts, (one.facts for one in sets)))
     hard = any(need_of(one).hard for one in without_copies(facts).databases)
     verdict = judge_set(facts, without=without)
     return ChainStart(number, runs, hard, facts, verdict, {stream_of(log): log for log in verdict.placed_logs()})
