@@ -31,6 +31,7 @@ from tokar.sets.facts import AttachedDatabase, ChainFacts, OffChain
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
 from tokar.sets.judge import judge_set
+from tokar.sets.outcome import Word, outcome_of
 from tokar.sets.roles import LogRole
 
 if TYPE_CHECKING:
@@ -98,6 +99,26 @@ def test_a_database_that_records_detach_is_not_missed_beside_one_that_was_shut_d
 
 def test_of_one_that_was_not_the_header_of_the_last_log_counts_too(tmp_path: Path) -> None:
     assert rows(with_attached(tmp_path, with_other_database())) == [(Kind.DATABASE_NOT_HERE, LOSS, -1216)]
+
+
+def test_beside_one_that_was_shut_down_another_is_missed_where_records_attach_it_and_else_open(tmp_path: Path) -> None:
+    files = {**with_other_database(), DATABASE: bytes(database())}
+    facts = facts_of_folder(write(tmp_path / "unread", files), examine=True)
+    line = outcome_of(judge_set(facts), facts)
+    assert (line.word, "its pages were not followed" in line.why) == (Word.NOT_PROVEN, True)
+    assert rows(with_attached(tmp_path / "read", files, ANOTHER)) == [(Kind.DATABASE_NOT_HERE, LOSS, -1216)]
+
+
+def test_logs_are_looked_for_as_the_current_one_ends_although_more_end_otherwise(tmp_path: Path) -> None:
+    stream = logs(4, 16)
+    own = {**{name_of(one): stream[name_of(one)] for one in (4, 5, 6)}, "edb.log": stream[name_of(7)]}
+    later = {f"old/{name_of(one)}": stream[name_of(one)] for one in range(10, 17)}
+    newer = {name.replace(".log", ".jtx"): data for name, data in own.items()}
+    found = verdict_of(tmp_path, {DATABASE: bytes(dirty(5, 7)), **newer, **later})
+    assert [one.verdict for one in found.databases] == [OK]
+    assert {(fault.kind, fault.severity, fault.files[0][:4]) for fault in found.faults} == {
+        (Kind.LOG_NAME, WARNING, "old/")
+    }
 
 
 def test_records_that_were_followed_to_another_log_do_not_tell_what_is_attached_at_the_end(tmp_path: Path) -> None:
@@ -516,7 +537,9 @@ case(
     "one-of-two-databases-shut-down",
     {**with_other_database(), DATABASE: bytes(database())},
     Verdict.CLEAN,
-    (Kind.DATABASE_NOT_HERE, WARNING, -1216),  # nobody read the records: they tell whether it is attached at the end
+    # Nobody read the records, and they tell whether it is attached at the end: until then a loss is no more proven than
+    # that there is none, and the last line is NOT PROVEN for it.
+    (Kind.DATABASE_NOT_HERE, WARNING, -1216),
 )
 case(
     "a-database-that-only-an-earlier-log-names",

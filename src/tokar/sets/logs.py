@@ -139,6 +139,7 @@ class LogTable:
         self._opaque = LogsByGeneration()  # Those of formats whose header is not known, of all streams
         self._known: dict[tuple[bytes | None, int], dict[object, Version]] = {}  # Of the generations asked for last
         self._names: dict[bytes, Counter[tuple[str, str]]] = defaultdict(Counter)
+        self._begun: dict[bytes, set[tuple[str, str]]] = defaultdict(set)  # The names of which there is a current log
         self._examples: dict[tuple[bytes, str, str], LogFacts] = {}
         for number, logs in enumerate(sets):
             for log in logs:
@@ -155,6 +156,7 @@ class LogTable:
         if log.signature is not None and log.generation is not None:
             key = stream_key(log.signature)
             self._names[key][log.base, log.suffix] += log.has_engine_name
+            self._begun[key] |= {(log.base, log.suffix)} if log.current else set()
             if log.has_engine_name and not log.current:
                 self._examples.setdefault((key, log.base, log.suffix), log)
 
@@ -376,9 +378,15 @@ class LogTable:
         return max((one.generations[-1] for one in both if one is not None and one.logs), default=0)
 
     def finds(self, log: LogFacts) -> bool:
-        """Return whether the engine finds a log: it is named like most logs of its stream, by its base and its end."""
-        found = self._names.get(stream_key(log.signature)) if log.signature is not None else None
-        return log.has_engine_name and (not found or (log.base, log.suffix) == found.most_common(1)[0][0])
+        """Return whether the engine finds a log: it has the base and the end of the names of its stream (SFT-14)."""
+        common = self._common_name(stream_key(log.signature)) if log.signature is not None else None
+        return log.has_engine_name and (common is None or (log.base, log.suffix) == common)
+
+    def _common_name(self, key: bytes) -> tuple[str, str] | None:
+        """Return what the logs of a stream are named like: most of them by base, then as the current log ends."""
+        found, begun = self._names.get(key) or Counter(), self._begun.get(key, ())
+        base = next((name[0] for name, _ in found.most_common(1)), "")
+        return max(found, key=lambda name: (name[0] == base, name in begun, found[name]), default=None)
 
     def is_twice(self, log: LogFacts) -> bool:
         """Return whether there is another copy of a log."""
@@ -399,8 +407,8 @@ class LogTable:
         is_last = not log.current or (key in self._streams and log.generation == self._streams[key].generations[-1])
         if is_last and self.finds(log):
             return ""
-        common = self._names[key].most_common(1)
-        base, suffix = common[0][0] if common and common[0][1] else (log.leaf[:BASE_LENGTH], "log")
+        common = self._common_name(key)
+        base, suffix = common if common and self._names[key][common] else (log.leaf[:BASE_LENGTH], "log")
         like = self._examples.get((key, base, suffix))
         if like is not None:  # also in its spelling
             stem, _, suffix = like.leaf.rpartition(".")
