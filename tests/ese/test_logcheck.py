@@ -339,9 +339,10 @@ def test_a_stale_tail_ends_the_log_and_does_not_count() -> None:
 
 def test_a_stale_shadow_is_stale() -> None:
     data = log_bytes(HEADER, 6)
-    place(data, 9, segment_bytes(4, 8))
+    for number, last in ((7, 7), (8, 8), (9, 8)):
+        place(data, number, segment_bytes(4, last))
     report = checked_segments(data)
-    assert (report.stale, report.bad) == (1, 0)
+    assert (report.stale, report.bad) == (3, 0)
 
 
 def test_a_damaged_last_segment_is_rescued_by_its_shadow() -> None:
@@ -353,6 +354,29 @@ def test_a_damaged_last_segment_is_rescued_by_its_shadow() -> None:
     assert (report.valid, report.rescued, report.bad) == (5, 1, 0)
     assert report.segments_xor == expected
     assert report.is_good
+
+
+@pytest.mark.parametrize("segment", [segment_bytes(8, 6), segment_bytes(8, 5)], ids=["whole", "a shadow"])
+def test_a_last_segment_of_a_later_log_is_not_rescued_by_its_shadow(segment: bytes) -> None:
+    data = log_bytes(HEADER, 6)
+    place(data, 7, segment_bytes(5, 6))
+    place(data, 6, segment)
+    report = checked_segments(data)
+    assert (report.valid, report.rescued) == (5, 0)
+    assert segment_faults(report) == [(LogFaultKind.BAD, 6)]
+
+
+@pytest.mark.parametrize(
+    ("behind", "bad"),
+    [((4, 3, 0), []), ((3, 4, 0), [8]), ((0, 4, 0), [8]), ((4, 0, 3), [9]), ((5, 4, 4), [])],
+    ids=["falling", "rising", "behind zeros", "behind zeros later", "a shadow first"],
+)
+def test_behind_the_end_no_segment_is_of_a_later_life_than_one_before(behind: tuple[int, ...], bad: list[int]) -> None:
+    data = log_bytes(HEADER, 6)
+    for number, generation in enumerate(behind, start=7):
+        if generation:
+            place(data, number, segment_bytes(generation, number - 1 if generation == 5 else number))
+    assert segment_faults(checked_segments(data)) == [(LogFaultKind.BAD, number) for number in bad]
 
 
 def test_a_damaged_end_is_torn() -> None:

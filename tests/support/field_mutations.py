@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mutations import BLOCK, KINDS, NotHere, Tried
 from tokar.ese.filenames import log_file_name, parse_file_name
+from tokar.ese.page import seal_segment
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 
 if TYPE_CHECKING:
@@ -291,6 +292,17 @@ def flip_two_bits_that_keep_the_checksum_of_a_header(it: Tried) -> None:
     for offset in (BLOCK - 8, BLOCK - 16):  # behind all fields
         data[offset] ^= 4
     it.files[name] = bytes(data)
+
+
+def leave_lives_that_rise_behind_the_end_of_a_log(it: Tried) -> None:
+    """Segments of two generations before it, the younger one behind: no file that is used again is like that."""
+    name = it.modern(it.a_log())
+    number, generation = it.segments(name), it.log_header(name).generation
+    if generation < 3 or len(it.files[name]) < (number + 3) * BLOCK:  # the last segment is kept for a shadow
+        raise NotHere
+    for at, life in ((number, generation - 2), (number + 1, generation - 1)):
+        position = LogPosition(generation=life, sector=at)
+        it.overwrite(name, at * BLOCK, seal_segment(bytes(8) + position.pack() + it.chance.randbytes(BLOCK - 16), at))
 
 
 # --- Headers of databases

@@ -14,6 +14,7 @@ Sources: Microsoft, Extensible Storage Engine, logapi.hxx, logread_legacy.cxx, l
 
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
@@ -210,11 +211,14 @@ class SegmentChecker(WholeBlocks):
         if self._header.sectors == len(self._seen) and classes and classes[-1] is _Class.BAD:
             classes[-1] = _Class.EMPTY  # it is kept for a shadow, and nothing else in it is read
         end = max((index for index, kind in enumerate(classes) if kind is _Class.VALID), default=-1) + 1
+        for index in self._risen(first, classes, end):
+            classes[index] = _Class.BAD
         faults = [
             self._fault(first + index, kind) for index, kind in enumerate(classes[:end]) if kind is not _Class.VALID
         ]
         counted = [index for index, kind in enumerate(classes) if kind is _Class.VALID]
-        rescued = classes[end : end + 2] == [_Class.BAD, _Class.SHADOW]
+        # The engine looks for a shadow where a checksum is wrong, and nowhere else.
+        rescued = classes[end : end + 2] == [_Class.BAD, _Class.SHADOW] and not self._is_of_its_place(first + end)
         if rescued:
             counted.append(end + 1)
         else:
@@ -234,10 +238,23 @@ class SegmentChecker(WholeBlocks):
             size=size,
         )
 
+    def _risen(self, first: int, classes: list[_Class], end: int) -> Iterator[int]:
+        """Yield the segments behind the end that are of a later life of the file than one before, or than zeros."""
+        lowest = self._header.generation
+        is_whole = self._header.sectors == len(self._seen)
+        for index in range(end, len(classes) - is_whole):  # the last one is kept for a shadow
+            if classes[index] is _Class.BAD:
+                continue
+            generation = 0 if classes[index] is _Class.EMPTY else self._seen[first + index][2] >> 32
+            if generation > lowest:
+                yield index
+            lowest = min(lowest, generation)
+
     def _torn(self, first: int, classes: list[_Class], end: int) -> list[LogFault]:
         """Return the damaged segments behind the last valid one: right behind it the log is torn, later on damaged."""
         damaged = [index for index in range(end, len(classes)) if classes[index] is _Class.BAD]
         torn = {*takewhile(lambda index: classes[index] is _Class.BAD, range(end, len(classes)))}
+        torn -= {index for index in torn if self._is_of_its_place(first + index)}  # that came from elsewhere
         kinds = [LogFaultKind.TORN if index in torn else LogFaultKind.BAD for index in damaged]
         return [self._fault(first + index, _Class.BAD, kind) for index, kind in zip(damaged, kinds, strict=True)]
 
@@ -254,6 +271,10 @@ class SegmentChecker(WholeBlocks):
         if generation > self._header.generation:
             return _Class.BAD
         return _Class.VALID if sector == number else _Class.SHADOW
+
+    def _is_of_its_place(self, number: int) -> bool:
+        """Return whether the checksum of a segment is right for its number, or for that of a shadow there."""
+        return self._seen[number][1] in {number, number - 1}
 
     def _fault(self, number: int, kind: _Class, as_kind: LogFaultKind = LogFaultKind.BAD) -> LogFault:
         offset = number * SEGMENT_SIZE

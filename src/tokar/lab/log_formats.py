@@ -132,25 +132,27 @@ def _valid_segments(data: bytes, generation: int) -> tuple[list[bytes], End]:
     """Return the segments that hold records, and how they end.
 
     Zeros, segments of an older generation (the file had another life) and the shadow of the segment before mean that
-    nothing follows; anything after them that is neither is damage. A damaged segment is read from its shadow, which
-    stands in the place of the next one. The last segment of the file is only ever a shadow.
+    nothing follows; anything after them that is neither is damage, and so is one of a later life than one before it.
+    A segment with a wrong checksum is read from its shadow, which stands in the place of the next one. The last segment
+    of the file is only ever a shadow.
     """
     found: list[bytes] = []
-    is_over, end = False, End.SOUND
+    is_over, end, lowest = False, End.SOUND, generation
     count = len(data) // SEGMENT_SIZE
     for number in range(1, count - 1):
         segment, after = _segment_at(data, number), _segment_at(data, number + 1)
         at, own = LogPosition.unpack(segment, 8), LogPosition(generation=generation, sector=number)
-        if not any(segment) or (segment_is_sealed(segment, number - 1) and number > 1):
-            is_over = True
+        is_behind = not any(segment) or (segment_is_sealed(segment, number - 1) and number > 1)
+        if is_behind or (segment_is_sealed(segment, number) and at < own):
+            if at.generation > lowest:
+                return found, End.DAMAGED
+            is_over, lowest = True, at.generation
         elif not segment_is_sealed(segment, number):
             shadow = segment_is_sealed(after, number) and LogPosition.unpack(after, 8) == own
             if is_over or not shadow:
                 return found, End.DAMAGED
             found.append(after)
             end = End.TORN
-        elif at < own:
-            is_over = True
         elif is_over or at != own:
             return found, End.DAMAGED
         else:
