@@ -393,6 +393,9 @@ for number in (3, 6):
         bring_segments(of("clean"), log(5), CUR, number), NOT, Kind.LOG_DAMAGED, -501)
 row("crashed", "all records of another server in the current log", bring_segments(of("clean"), log(5), CUR), NOT,
     Kind.PAGES_OFF_CHAIN, -567)
+for name, kind, code in (("crashed", Kind.PAGES_OFF_CHAIN, -567), ("dirty", Kind.PAGES_OFF_CHAIN, -566)):
+    row(name, "all pages of another server under the right header",
+        change(DB, lambda data: data[: 2 * 4096] + of("clean")()[DB][2 * 4096 :]), NOT, kind, code)
 row("crashed", "other records in the current log", rewritten(CUR, 3), NOT, Kind.LOG_DAMAGED, -501)
 row("crashed", "other records in the current log, which is committed", both(dirty(DB, CUR, 3, 4, 5),
     rewritten(CUR, 1)), LOSS, Kind.LOG_DAMAGED, -586)
@@ -435,6 +438,8 @@ row("xp", "a database in the old format that crashed", dirty(XP_DB, XC, 0x83, 0x
 row("xp", "crashed, and no current log", both(dirty(XP_DB, XC, 0x83, 0x83), drop(XC)), NOT, Kind.LOG_MISSING, -543)
 row("xp", "crashed, and bits in the log", both(dirty(XP_DB, XC, 0x82, 0x83), bits(X82, 5000, 5100)), NOT,
     Kind.LOG_DAMAGED, -501)
+# The one checksum of a range is blind to the order of its words: records tell.
+row("xp", "two blocks of one range of a log in each other's place", swap_pages(X81, 4, 5), OPEN)
 row("xp", "bits in a page", bits(XP_DB, 8 * 4096 + 600), NOT, Kind.PAGES_DAMAGED, -1018)
 row("xp", "half of the database", cut(XP_DB, 400 * 4096), NOT, Kind.DATABASE_CUT, -1206)
 
