@@ -61,9 +61,9 @@ def no_database(facts: SetFacts) -> str:
 
 def links_to_databases(facts: SetFacts, others: Iterable[SetFacts]) -> tuple[str, ...]:
     """Return the links of a set, with those of others in the place of databases that its own logs name."""
-    named = named_in(facts)
-    more = (name for one in others for name in one.links if collision_key(leaf_of(name)) in named)
-    return tuple(dict.fromkeys((*facts.links, *more)))
+    more = [name for one in others if one is not facts for name in one.links]
+    named = named_in(facts) if more else set()
+    return tuple(dict.fromkeys((*facts.links, *(one for one in more if collision_key(leaf_of(one)) in named))))
 
 
 def _is_log(name: str) -> bool:

@@ -106,7 +106,7 @@ def servers_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart]) -> Fa
 def faults_alone(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[Fault]:
     """Return what is wrong with a set by itself; of logs of a stream that no database belongs to, that they are."""
     facts, strays = backup_set.facts, _strays(backup_set, starts)
-    if not backup_set.has_databases:
+    if facts.links and not backup_set.has_databases:
         facts = replace(facts, elsewhere=where_of((one.facts.source, one.facts) for one in starts))
     if not strays:
         return [*judge_set(facts).faults]
