@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
+from ese_files import STREAM
 from recovery_sets import DATABASE, OTHER_STREAM, archive, database, dirty, logs, moment, prior_of, streaming, write
 
 from tokar.ese.values import LogPosition
 from tokar.format.archive import Archive
-from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, write_receipt
+from tokar.sets.receipt import ArchiveTold, BackupTold, LogTold, Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,12 +204,15 @@ def test_nothing_is_missed_in_an_archive_that_is_here_whole_too_or_has_no_later_
     (folder / "inc1.tokar").unlink()
     codes = []
     other: ArchiveTold = {"id": "00" * 16, "root": "00" * 32}
-    for archived, high in ((own, 7), (own, 8), (other, 7)):
-        backup: BackupTold = {"took": "incremental", "generations": {"low": 6, "high": high}}
+    ours, theirs = STREAM.pack().hex(), OTHER_STREAM.pack().hex()
+    for archived, high, stream in ((own, 7, ours), (own, 8, ours), (other, 7, ours), (own, 7, theirs), (own, 7, "")):
+        log: LogTold = {"generation": high, "stream": stream}
+        backup: BackupTold = {"took": "incremental", "generations": {"low": 6, "high": high}, "log": log}
         write_receipt(folder / "twin.tokar", Receipt("sealed", Truncation.DONE, archive=archived, backup=backup))
-        codes.append(tokar(*restored, folder).exit_code)
+        codes += [tokar(*verb, folder).exit_code for verb in (["chain"], restored)]
         (folder / "twin.tokar.receipt.json").unlink()
-    assert codes == [0, 5, 5], "no later log; a later one; a receipt of another archive"
+    why = "no later log; a later one; a receipt of another archive; logs of another stream; of one that nobody names"
+    assert codes == [0, 0, *[5] * 8], why
 
 
 def test_damage_that_no_file_needs_is_named_by_every_verb_and_refuses_nothing(folder: Path) -> None:

@@ -233,8 +233,8 @@ def _take_chosen(files: SetFiles, given: Given, keyring: Keyring | None, signers
         if missed := found.missed():
             raise refusal(chain.outcome, missed, error) from None
         raise SetError(error.message, hint=error.hint) from error
-    server = next(one.server for one in chain.sets if one.root == selection.sets[0].root)
-    if missed := found.missed({server: selection.target}):
+    start = next(one for one in chain.starts if chain.sets[one.number].root == selection.sets[0].root)
+    if missed := found.missed(start.reached(selection.target)):
         raise refusal(chain.outcome, missed)
     on_disk, taken = {one.backup_set.root: one for one in lying}, []
     for one in selection.sets:
@@ -331,10 +331,9 @@ def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: boo
     """
     chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
     own = chain.outcome
-    reached: dict[str | None, int] = {}
+    reached: dict[bytes, int] = {}
     for start in chain.starts:
-        server = chain.sets[start.number].server
-        reached[server] = max(start.end, reached.get(server, 0))
+        reached |= {stream: max(end, reached.get(stream, 0)) for stream, end in start.reached().items()}
     needed = found.missed(reached if passes(own) else None)
     own = with_damage(own, (error for one in found.sets for error in one.damage))
     unread = with_unread(own, needed, alone=found.is_one and not lying)

@@ -105,14 +105,14 @@ class OpenSets:
             raise
         known = {(one.id, one.root): one for one in self.chain.sets}
         sets = [known[one.id, one.root] for one in selection.sets]
-        if until is None and (missed := self._found.missed({sets[0].server: selection.target})):
+        start = self.chain.start_of(self.chain.sets.index(sets[0]))
+        assert start is not None
+        if until is None and (missed := self._found.missed(start.reached(selection.target))):
             raise self._refusal(missed)
         archives = tuple(map(self._open, sets))
         logs = [{log.number: log for log in one.facts.logs} for one in sets]
         placed = tuple(logs[log.at][log.entry] for log in selection.logs)
         excluded, facts = selection.excluded(), without_copies(sets[0].facts)
-        start = self.chain.start_of(self.chain.sets.index(sets[0]))
-        assert start is not None
         later = [
             [archive.entry(number) for number in selection.log_entries(at)] for at, archive in enumerate(archives) if at
         ]

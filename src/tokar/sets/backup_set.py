@@ -59,6 +59,7 @@ class BackupSet:
     facts: SetFacts = field(default_factory=SetFacts)  # What its files say; empty for a receipt
     # For a set whose archive is not here: the generations that its receipt names, lowest and highest.
     receipt: tuple[int, int] | None = None
+    stream: bytes | None = None  # And the log stream of the highest; None where it does not say
     # For a set of another engine than ESE: the numbers of its logs, as its summary gives them.
     numbers: tuple[int, int] | None = None
     damage: tuple[ArchiveError, ...] = field(default=(), compare=False)  # What is wrong where no file needs it
@@ -140,6 +141,7 @@ def set_of_receipt(path: Path) -> BackupSet:
     found = read_receipt(path)
     if found.outcome != "sealed":
         raise NoSetError("this receipt tells of a backup that made no archive", path=path)
+    log = found.backup.get("log")
     try:
         return BackupSet(
             label=str(path),
@@ -149,6 +151,7 @@ def set_of_receipt(path: Path) -> BackupSet:
             profile=found.backup.get("profile", ""),
             server=found.backup.get("server"),
             receipt=_range_of(found.backup.get("generations")),
+            stream=bytes.fromhex(log.get("stream", "")) if log else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("this receipt lacks what a set is known by", path=path, hint=CHANGED_RECEIPT) from error
@@ -179,15 +182,15 @@ class FoundSets:
         """Whether there is one archive or receipt and nothing else, readable or not."""
         return len(self.sets) + len(self.problems) == 1
 
-    def missed(self, reached: Mapping[str | None, int] | None = None) -> list[ArchiveError]:
+    def missed(self, reached: Mapping[bytes, int] | None = None) -> list[ArchiveError]:
         """Return what cannot be read, was named or may belong to the sets, by name.
 
         Of what only lies in a folder nothing is missed in an archive that is here a second time, and whole. Where what
         is here can be restored, nothing is missed either in a file that nobody knows for an archive, and in an archive
-        that has no later log of its server by its receipt.
+        that has no later log of its stream by its receipt: generations of two streams do not compare.
 
         Args:
-            reached: The last log to which what is here of each server can be restored; None where something cannot.
+            reached: The last log to which what is here of each stream can be restored; None where something cannot.
         """
         whole = {one.id for one in self.sets if one.receipt is None}
         found = []
@@ -196,7 +199,7 @@ class FoundSets:
             receipt = self.receipts.get(str(problem.path))
             spared = own in whole or (own is None and reached is not None)
             if receipt is not None and receipt.receipt is not None and reached is not None:
-                spared = spared or 0 < receipt.receipt[1] <= reached.get(receipt.server, 0)
+                spared = spared or 0 < receipt.receipt[1] <= reached.get(receipt.stream or b"", 0)
             if problem in self.named or not spared:
                 found.append(problem)
         return sorted(found, key=lambda one: str(one.path))

@@ -62,6 +62,10 @@ class ChainStart:
         """What is not placed, by the identity of its facts."""
         return {id(one.file): one for one in self.verdict.left_out}
 
+    def reached(self, target: int | None = None) -> dict[bytes, int]:
+        """Return the last generation of each of its streams, or the target where that comes before it."""
+        return {run.stream: run.end if target is None else min(run.end, target) for run in self.runs}
+
     def playable(self, run: LogRun) -> range:
         """Return the generations of a run that recovery gets through: up to what it does not get past."""
         bad = [one for fault in self.blocking if not fault.is_loss for one in fault.generations]
