@@ -102,7 +102,7 @@ def checked_page(
 
 def _of_a_set(paths: Sequence[Path | str], out: Path) -> Iterator[Path]:
     """Yield a file that is to be replaced and lies in a folder that is read, unless it is a page of before."""
-    folders = {Path(path).resolve() for path in paths if os.path.isdir(path)}  # noqa: PTH112 - no name is too long for it
+    folders = {Path(path).resolve() for path in paths if os.path.isdir(path)}  # noqa: PTH112 - no name is too long
     if os.path.isfile(out) and folders & {*out.resolve().parents}:  # noqa: PTH113 - as above
         with out.open("rb") as file:
             if file.read(len(_BEGIN)) != _BEGIN:
