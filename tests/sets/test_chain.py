@@ -34,12 +34,13 @@ from tokar.restore.options import RestoreOptions
 from tokar.sets import fault_list
 from tokar.sets.backup_set import BackupSet, set_of_archive, set_of_receipt
 from tokar.sets.chain import Chain
-from tokar.sets.choose import ChainSelection, NotRestorableError, restorable
+from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
 from tokar.sets.joining import build_chain
 from tokar.sets.outcome import Word
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
+from tokar.sets.selection import ChainSelection
 
 if TYPE_CHECKING:
     from collections.abc import Callable

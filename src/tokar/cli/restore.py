@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -31,19 +30,19 @@ from tokar.cli.options import (
     name_leftovers,
     open_given,
 )
+from tokar.cli.restore_text import show_chain, show_plan, show_recovery, show_registrations, show_report
 from tokar.errors import ArchiveError, InputError, RestoreError
 from tokar.format.archive import Archive
-from tokar.paths import joined, parse_map
+from tokar.paths import parse_map
 from tokar.processes import useful_processes
 from tokar.restore.chosen import ChosenSets, OpenSets
-from tokar.restore.next_steps import Guidance, Register
 from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import outcome_of_sets, place_sets, plan_restore
-from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
+from tokar.sets.choose import NotRestorableError
 from tokar.sets.outcome import UNREAD, LastLine, as_refused
-from tokar.words import count_text, log_range, some
+from tokar.words import count_text, some
 
 if TYPE_CHECKING:
     from tokar.server.contract import Registration, Server
@@ -55,7 +54,6 @@ _ASKED_OF_THE_SERVER: Final = (
     *("all_files", "right_names"),
 )
 
-_MAX_LISTED: Final = 50
 _NOTHING: Final = dict.fromkeys(("chain", "recovery", "outcome", "placed"), None) | {"plans": []}
 _REFUSED: Final = "this plan is refused; the verdict on the files alone:"
 
@@ -229,11 +227,11 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
     known.value, known.judged = plan.to_json, (plan.outcome, plan.chosen.archives[0].head.profile)
     if showing.talks:
         if plan.chosen.selection is not None:
-            _show_chain(plan.chosen.selection, plan.left_out)
+            show_chain(plan.chosen.selection, plan.left_out)
         for part, _ in plan.parts:
-            _show_plan(part)
+            show_plan(part)
         if plan.recovery is not None and not plan.is_refused:
-            _show_recovery(plan.recovery)
+            show_recovery(plan.recovery)
     plan.raise_for_problems()
     report: Report | None = None
     if not showing.dry_run:
@@ -243,7 +241,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
         output.as_json(plan.to_json() | {"placed": report and _report_json(report), **showing.to_json()})
     elif showing.talks:
         if report is not None:
-            _show_report(report)
+            show_report(report)
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
         output.last_line(plan.outcome, plan.chosen.archives[0].head.profile, unread=showing.unread)
@@ -290,7 +288,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     usable_kind(source)
     _check_for_server(options)
     if showing.talks:
-        _show_chain(chosen.selection, chosen.selection.left_out)
+        show_chain(chosen.selection, chosen.selection.left_out)
     run = _ServerRun(outcome_of_sets(chosen))
     known.value, known.judged = lambda: _json(chosen, run), (run.outcome, chosen.archives[0].head.profile)
     with opened_server(source, {"restoring": True}) as server:
@@ -337,7 +335,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
     with prepared_restore(server, parts, maps=maps, existing=existing, take_over=take_over) as restoring:
         run.plans.append(restoring.plan)
         if showing.talks:
-            _show_plan(restoring.plan)
+            show_plan(restoring.plan)
         restoring.plan.raise_for_problems()
         if not showing.dry_run:
             with output.progress("restoring", size, of=_called(chosen), quiet=showing.quiet) as advance:
@@ -345,7 +343,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
 
 
 def _show(result: RestorationResult, next_steps: tuple[str, ...]) -> None:
-    _show_registrations(result.registrations)
+    show_registrations(result.registrations)
     output.line(f"restored {count_text(result.files, 'file')}, {output.size_text(result.size)}; every digest was right")
     output.lines("next: ", next_steps)
 
@@ -397,77 +395,6 @@ class Showing:
         return not (self.quiet or self.as_json)
 
 
-def _show_plan(plan: Plan) -> None:
-    """Print a plan, without what follows it."""
-    rows = []
-    for step in islice(plan.steps, _MAX_LISTED):
-        target = "-" if step.target is None else names.printable(step.target)
-        token = f"0x{step.entry.token:02X} {step.token_name}"
-        rows.append((step.entry.name, token, step.rule, target, step.action.value))
-    output.table(("file", "token", "rule", "target", "action"), rows)
-    _more(len(plan.steps))
-    for extra in plan.extras:
-        output.line(f"also written: {_path(extra.directory, extra.name)}")
-    for one in islice(plan.asides, _MAX_LISTED):
-        output.line(f"set aside: {_path(one.directory, one.name)} -> {names.printable(one.new_name)} ({one.why})")
-    _more(len(plan.asides))
-    output.lines("note: ", plan.notes)
-    for directory in plan.directories:
-        files, made = count_text(directory.files, "file"), " (will be made)" if directory.make else ""
-        output.line(f"{names.printable(directory.path)}: {files}, {output.size_text(directory.size)}{made}")
-
-
-def _more(count: int) -> None:
-    if count > _MAX_LISTED:
-        output.line(f"... and {count - _MAX_LISTED:,} more (--json lists all)")
-
-
-def _show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> None:
-    """Print which sets take part, which do not, and what is left out of those that do."""
-    for number, one in enumerate(selection.sets, 1):
-        holds = ("databases, " if number == 1 else "") + (log_range(one.low, one.high) if one.low else "no logs")
-        output.line(f"set {number}: {names.printable(one.label)}: {holds}")
-    output.lines("takes no part: ", map(output.safe, selection.unused_with_why))
-    for left in islice(left_out, _MAX_LISTED):
-        output.line(f"left out: {output.safe(left.name)} of set {left.at + 1}: {left.reason}")
-    _more(len(left_out))
-    for fault in selection.remarks:
-        output.line(f"note: {output.safe(fault.message)}")
-
-
-def _show_recovery(found: Guidance) -> None:
-    """Print what follows a restore."""
-    kind = "not checked" if found.recovery == "not-checked" else found.recovery.value
-    played = f", {log_range(found.low, found.high)}" if found.low else ""
-    output.line(f"recovery: {kind}{played}")
-    output.lines("not checked: ", found.not_checked)
-    for number, one in enumerate(found.registrations, 1):
-        _show_register(number, one)
-    output.lines("next: ", found.next_steps)
-    output.lines("never: ", found.never)
-
-
-def _show_register(number: int, one: Register) -> None:
-    rows = one.restore_map
-    count = "no restore map, count 0" if rows is None else f"{count_text(len(rows), 'row')} in the restore map"
-    output.line(
-        f"register {number}: {names.printable(one.label)}: {log_range(one.low, one.high)}, {count}; "
-        f"checkpoint path {_known(one.checkpoint_path)}, log path {_known(one.log_path)}, "
-        f"backup log path {_known(one.backup_log_path)}"
-    )
-    for old, new in rows or ():
-        output.line(f"  {names.printable(old)} -> {names.printable(new)}")
-
-
-def _show_registrations(registrations: tuple[Registration, ...]) -> None:
-    """Print what a server was told."""
-    for number, one in enumerate(registrations, 1):
-        count = f"{count_text(len(one.restore_map), 'row')} in the restore map" if one.restore_map else "no restore map"
-        output.line(f"registered {number}: {log_range(one.generation_low, one.generation_high)}, {count}")
-        for old, new in one.restore_map or ():
-            output.line(f"  {names.printable(old)} -> {names.printable(new)}")
-
-
 def _report_json(report: Report) -> dict[str, object]:
     """Return what was placed as values for JSON."""
     asides = [fields_json(one, "directory", "name", "new_name") for one in report.asides]
@@ -482,19 +409,3 @@ def _registration_json(one: Registration) -> dict[str, object]:
         "restore_map_count": len(one.restore_map or ()),
         **fields_json(one, "generation_low", "generation_high"),
     }
-
-
-def _show_report(report: Report) -> None:
-    """Print what was placed."""
-    done = "all is done already:" if report.found == report.files > 0 else "restored"
-    output.line(f"{done} {count_text(report.files, 'file')}, {output.size_text(report.size)}; every digest was right")
-    if report.without_time:
-        output.line(f"note: {count_text(report.without_time, 'file')} could not be given the modification time")
-
-
-def _known(path: str | None) -> str:
-    return "not known here" if path is None else names.printable(path)
-
-
-def _path(directory: str, name: str) -> str:
-    return names.printable(joined(directory, name))

@@ -6,7 +6,6 @@ What takes no part is named. A target that cannot be reached is an error: nothin
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -22,10 +21,11 @@ from tokar.names import leaf_of, typed
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
+from tokar.restore.renamed import right_names_of
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
-from tokar.sets.beside import name_in_logs, no_copies, without_copies
+from tokar.sets.beside import no_copies, without_copies
 from tokar.sets.chain import Chain
-from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, SelectedLog, restorable
+from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
@@ -35,10 +35,11 @@ from tokar.sets.joining import build_chain
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.left_out import HARMLESS
 from tokar.sets.linked import of_a_choice
-from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
+from tokar.sets.logs import LogTable
 from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, refusal, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
+from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog
 from tokar.sets.start import ChainStart
 from tokar.trust.signatures import AllowedSigners
 
@@ -92,7 +93,7 @@ class OpenSets:
         if branch or right_names:
             found, together = [], LogTable(*(one.facts.logs for one in self._found.sets))
             for one in self._found.sets:
-                facts, renamed[one.root] = _renamed(one.facts, right_names=right_names, together=together)
+                facts, renamed[one.root] = right_names_of(one.facts, right_names=right_names, together=together)
                 found.append(replace(one, facts=facts))
             self.chain = build_chain(found, branch=branch)
         try:
@@ -253,14 +254,14 @@ def choose_one(
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if only:
         facts = of_a_choice(_facts_of(archive, find_entries(archive.entries, only)))
-        facts, renamed = _renamed(facts, right_names=right_names)
+        facts, renamed = right_names_of(facts, right_names=right_names)
         found = judge_set(facts, without=_beside_branch(facts, branch))
         names = {(0, number): name for number, name in renamed.items()}
         outcome, left_out = outcome_of(found, facts), _not_placed(found)
         refused = tuple(no_copies(without_copies(facts).databases))
         return replace(chosen, whole=False, outcome=outcome, left_out=left_out, names=names, no_copies=refused)
     facts = _facts_of(archive, archive.entries) if facts is None else facts
-    facts, renamed = _renamed(facts, right_names=right_names)
+    facts, renamed = right_names_of(facts, right_names=right_names)
     without = _beside_branch(facts, branch) if branch else without
     found = judge_set(facts, without=without)
     logs, judged = found.placed_logs(), without_copies(facts)
@@ -371,63 +372,6 @@ def goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
         log.signature == header.log_signature and (log.generation or 0) > header.consistent_position.generation
         for header in headers
         for log in logs
-    )
-
-
-def _renamed(
-    facts: SetFacts, *, right_names: bool, together: LogTable | None = None
-) -> tuple[SetFacts, Mapping[int, str]]:
-    """Return facts with the right names of logs and databases, and these by entry, where that is asked for.
-
-    Args:
-        facts: The facts of a set.
-        right_names: Whether it is.
-        together: The logs of all sets: a current log that those of another one follow has a number.
-    """
-    if not right_names:
-        return facts, {}
-    logs = _with_right_names(facts, together)
-    changed = {after.number: after.leaf for log, after in zip(facts.logs, logs, strict=True) if log is not after}
-    taken, databases = {one.leaf.lower() for one in without_copies(facts).databases}, []
-    for one in facts.databases:
-        name = name_in_logs(one, facts.logs)
-        if name and name.lower() not in taken:
-            taken.add(name.lower())
-            changed[one.number] = name
-            databases.append(replace(one, name=one.name[: len(one.name) - len(one.leaf)] + name))
-        else:
-            databases.append(one)
-    renamed = replace(facts, logs=logs, databases=tuple(databases))
-    return renamed, {number: name for number, name in changed.items() if number is not None}
-
-
-def _with_right_names(facts: SetFacts, together: LogTable | None = None) -> tuple[LogFacts, ...]:
-    """Return logs under the names that the engine looks for, unless a log of the databases has its name, and is whole.
-
-    Of copies of one log the one that counts gets the name.
-    """
-    logs, table = facts.logs, LogTable(facts.logs)
-    streams = {one.header.log_signature for one in facts.databases if one.header is not None}
-    if not streams or facts.has_unreadable_database:
-        streams = {log.signature for log in logs if log.signature is not None}
-    names = [table.right_name(log) or (together.right_name(log) if together and log.current else "") for log in logs]
-    claims = [(name or log.leaf).lower() for log, name in zip(logs, names, strict=True)]
-    sound = [
-        log.signature in streams and table.is_best(log) and is_whole(replace(log, named_generation=None))
-        for log in logs
-    ]
-    taken, wanted = Counter(claims), Counter(claim for claim, one in zip(claims, sound, strict=True) if one)
-    return tuple(
-        replace(
-            log,
-            name=log.name[: len(log.name) - len(log.leaf)] + name,
-            named_generation=log.generation,
-            base=name[:BASE_LENGTH].lower(),
-            current=False,
-        )
-        if name and 1 in {taken[claim], one and wanted[claim]}
-        else log
-        for log, name, claim, one in zip(logs, names, claims, sound, strict=True)
     )
 
 

@@ -48,9 +48,9 @@ from tokar.restore.planner import add_problems, look_and_plan
 from tokar.restore.rebuilt import rebuilt_locations
 from tokar.restore.rollforward import RolledForward
 from tokar.restore.targets import room_problems
-from tokar.sets.choose import NotPlaced
 from tokar.sets.outcome import LastLine, with_damage, with_met
 from tokar.sets.read import facts_of_logs
+from tokar.sets.selection import NotPlaced
 from tokar.words import count_text, noun, some
 
 

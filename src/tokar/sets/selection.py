@@ -1,0 +1,109 @@
+"""What a restore places, from which sets: the choice as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tokar.as_json import fields_json
+from tokar.sets.chain import SparedSet
+from tokar.sets.faults import Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedSet:
+    """A set that takes part in a restore."""
+
+    label: str  # Where it is
+    id: bytes  # Archive id
+    root: bytes  # Root
+    low: int = 0  # Its lowest log that takes part, which is what is registered for it; 0 without logs
+    high: int = 0  # Its highest log that takes part
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "path": self.label,
+            **fields_json(self, "id", "root"),
+            "generations": {"low": self.low, "high": self.high} if self.low else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedLog:
+    """A log that takes part in a restore. It is placed once, whatever number of sets have it."""
+
+    generation: int  # Its generation
+    name: str  # Its name in that set
+    at: int  # The set it comes from: a number in `ChainSelection.sets`
+    entry: int  # The number of its entry there
+    digest: bytes  # The digest of its content
+    also_in: tuple[int, ...] = ()  # Other sets of the selection with the same bytes
+    also_as: tuple[int | None, ...] = ()  # Its entries there
+    proof: str = "times"  # What shows that it continues the one before it: `first`, `content`, `times` or `number`
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            **fields_json(self, "generation", "name"),
+            "set": self.at,
+            **fields_json(self, "entry", "digest", "also_in", "proof"),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotPlaced:
+    """A file of a set that takes part in a restore, and that is not placed."""
+
+    at: int  # The set: a number in `ChainSelection.sets`
+    entry: int  # The number of its entry
+    name: str  # Its name
+    reason: str  # Why
+    code: int | None = None  # What the engine would answer to it; None where that is not said
+    is_harmless: bool = False  # Whether recovery does not mind it where it is placed all the same
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"set": self.at, "entry": self.entry, "name": self.name, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainSelection:
+    """What a restore places, from which sets.
+
+    Of the first set everything is placed but what is in `left_out`; of the others nothing but their logs in `logs`.
+    """
+
+    # The sets that take part, the one with the databases first, then in the order of their generations.
+    sets: tuple[SelectedSet, ...]
+    logs: tuple[SelectedLog, ...]  # The logs, in order
+    left_out: tuple[NotPlaced, ...]  # Files of these sets that are not placed
+    unused: tuple[str, ...]  # Labels of sets that take no part
+    spared: tuple[SparedSet, ...]  # Those of them that do not pass
+    target: int  # The generation that is reached; 0 without logs
+    hard: bool  # Whether hard recovery follows: the databases are copies from a streaming backup
+    remarks: tuple[Fault, ...] = ()  # Faults that are worth knowing and in no one's way
+    not_checked: tuple[str, ...] = ()  # What the verdict leaves open
+
+    @property
+    def unused_with_why(self) -> list[str]:
+        """Labels of sets that take no part; of those that do not pass also what they come to."""
+        why = {one.label: str(one) for one in self.spared}
+        return [why.get(one, one) for one in self.unused]
+
+    def excluded(self) -> frozenset[int]:
+        """Return the entries of the first set that are not placed."""
+        return frozenset(one.entry for one in self.left_out if one.at == 0)
+
+    def log_entries(self, at: int) -> tuple[int, ...]:
+        """Return the entries of a set that are placed as logs."""
+        return tuple(log.entry for log in self.logs if log.at == at)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            **fields_json(self, "sets", "logs", "left_out", "unused", "spared"),
+            "target": self.target or None,
+            "recovery": "hard" if self.hard else "soft" if self.logs else "none",
+            **fields_json(self, "remarks", "not_checked"),
+        }
