@@ -276,6 +276,9 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ("certadm crashed", "nothing", "zero the end of a log", 2),
         ("certadm crashed", "zero the end of a log", "ask for committed logs that are not here", 131790),
         ("certadm crashed", "ask for committed logs that are not here", "zero the end of a log", 131790),
+        ("certadm streamed", "drop a database", "change the checksum of the log before", 4190),
+        ("certadm streamed", "change the checksum of the log before", "drop a database", 4190),
+        ("certadm crashed, busy", "require the lowest log alone", "change the checksum of the log before", 1),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

@@ -217,6 +217,30 @@ row(
     {name(6)},
     Kind.LOG_ALTERED,
 )
+SHORT_7 = {name(7): stream()[name(7)][: 2 * 4096].ljust(len(stream()[name(7)]), b"\0")}
+row("the last needed log is contradicted by the next one", crashed(part(5, 9), SHORT_7), NOT, set(), Kind.LOG_ALTERED)
+row(
+    "the last log of a backup is contradicted by the next one",
+    {DATABASE: bytes(streaming(5, 7)), **part(5, 9), **SHORT_7},
+    NOT,
+    set(),
+    Kind.LOG_ALTERED,
+)
+row(
+    "the last committed log is contradicted by the next one",
+    {**part(5, 9), **SHORT_7, DATABASE: bytes(dirty(5, 6, 7))},
+    Verdict.WITH_LOSS,
+    set(),
+    Kind.LOG_ALTERED,
+)
+row(
+    "a later log is contradicted by the next one",
+    {**part(5, 9), **SHORT_7, DATABASE: bytes(dirty(5, 6))},
+    OK,
+    {name(7), name(8), name(9)},
+    Kind.LOG_ALTERED,
+    Kind.LOGS_AFTER_GAP,
+)
 row(
     "a log of a backup is damaged, and here whole too",
     {DATABASE: bytes(streaming(5, 7)), **part(5, 7), name(6): DAMAGED[6], **OLD[6]},

@@ -795,6 +795,14 @@ def ask_for_committed_logs_that_are_not_here(it: Tried) -> None:
     it.write_database_header(name, committed_high=header.committed_high + it.chance.randint(1, 3))
 
 
+def require_the_lowest_log_alone(it: Tried) -> None:
+    """The others hold committed transactions only: without them recovery goes on, with a loss."""
+    name, header = a_dirty_database(it)
+    if not header.committed_high or header.required_low == header.required_high:
+        raise NotHere
+    it.write_database_header(name, required_high=header.required_low)
+
+
 def ask_for_no_logs(it: Tried) -> None:
     name, _ = a_dirty_database(it)
     it.write_database_header(name, required_low=0, required_high=0, committed_high=0)

@@ -25,22 +25,13 @@ from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
 from tokar.sets.fault_list import FaultCounter, in_order
 from tokar.sets.faults import Fault, FaultKind, Rule, Rules, Severity, first_of
-from tokar.sets.file_faults import database_faults, forked, log_fault
+from tokar.sets.file_faults import OWN_LOG_FAULTS, database_faults, forked, log_fault
 from tokar.sets.links import LinkFault, LinkProof, altered, link
 from tokar.sets.logs import LogTable, are_complete
 from tokar.sets.need import Basis, need_of
 from tokar.words import logs_text, noun, runs_of, some, spans
 
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED, FaultKind.PAGES_OFF_CHAIN}
-_CONTENT_FAULTS: Final = {
-    FaultKind.LOG_SIZE,
-    FaultKind.LOG_BLANK,
-    FaultKind.LOG_DAMAGED,
-    FaultKind.LOG_TORN,
-    FaultKind.LOG_SHORT,
-    FaultKind.LOG_OF_OTHER_BRANCH,
-    FaultKind.LOG_NAME,
-}
 
 
 class DatabaseRun:
@@ -272,7 +263,7 @@ class DatabaseRun:
         if not self._counter.takes(fault):
             self._unlisted = fault.files
             return
-        if fault.kind in _CONTENT_FAULTS:
+        if fault.kind in OWN_LOG_FAULTS:
             for name in fault.files:
                 self._explained.setdefault(name, len(self.faults))
         self.faults.append(replace(fault, databases=(self.facts.name,)))
@@ -283,9 +274,7 @@ class DatabaseRun:
             return
         if found is LinkFault.CONTENT:
             if not self._explains(before):
-                needed = before.generation in self.need.generations  # it is this one whose content is not what it was
-                severity = Severity.ERROR if needed else severity
-                self._note(altered(before, log, severity, hard=self.need.hard))
+                self._note(altered(before, log, self._severity_of(before), hard=self.need.hard))  # it has changed
         elif found is LinkFault.SIZE:
             sizes = (log.expected_size, before.name, before.expected_size)
             self._note(Rules.LOG_SIZES.of_log(log, *sizes, before=before, severity=severity))
@@ -301,6 +290,12 @@ class DatabaseRun:
         extra = (*self.faults[at].consequences, "the accumulated checksum in the next log does not fit (-590)")
         self.faults[at] = replace(self.faults[at], consequences=tuple(dict.fromkeys(extra)))
         return True
+
+    def _severity_of(self, log: LogFacts) -> Severity:
+        """Return how bad it is where a log is no good."""
+        if log.generation in self.need.generations:
+            return Severity.ERROR
+        return Severity.LOSS if log.generation in self.need.only_committed else Severity.WARNING
 
     def _is_other_branch(self, before: LogFacts) -> bool:
         at = self._explained.get(before.name)
@@ -432,12 +427,7 @@ class DatabaseRun:
             if len(found) > 1:
                 self._note(forked(named[0], found, Severity.WARNING))
             following = self._table.choose(signature, (last.generation or 0) + 1, last, created, hard=self.need.hard)
-            if following is not None and not found:
-                fault = link(last, following).fault
-                if fault in {LinkFault.CONTENT, LinkFault.SIZE}:
-                    self._check_link(last, following, Severity.WARNING)
-                if fault is LinkFault.CONTENT and last.generation not in self.need.generations:
-                    self.run.pop()  # the log itself is what was altered: recovery ends before it
+            if following is not None and not found and not self._proves_loss(last, following):
                 return
             if following is None or not self._plays(following):
                 return
@@ -446,6 +436,16 @@ class DatabaseRun:
                 return
             self.run.append(following)
             self._by_number |= following.is_opaque
+
+    def _proves_loss(self, last: LogFacts, following: LogFacts) -> bool:
+        """Note why a log does not continue the last one; return whether it stays as the proof that this was lost."""
+        fault = link(last, following).fault
+        if fault in {LinkFault.CONTENT, LinkFault.SIZE}:
+            self._check_link(last, following, Severity.WARNING)
+        is_wanted = self._severity_of(last) is not Severity.WARNING
+        if fault is LinkFault.CONTENT and not is_wanted:
+            self.run.pop()  # the log itself is what was altered: recovery ends before it
+        return fault is LinkFault.CONTENT and is_wanted
 
     def verdict(self) -> DatabaseVerdict:
         """Return what becomes of the database."""

@@ -10,7 +10,7 @@ from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageRep
 from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION, DatabaseHeader
 from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME
 from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
-from tokar.sets.faults import COMMITTED_DAMAGED, Fault, Rules, Severity
+from tokar.sets.faults import COMMITTED_DAMAGED, Fault, FaultKind, Rules, Severity
 from tokar.words import count_text, noun, some
 
 _SEGMENT_SIZE: Final = 4096
@@ -19,6 +19,11 @@ _TRAILERS: Final = {
     -535: Rules.TRAILER_DAMAGED,
     -552: Rules.TRAILER_FOREIGN,
 }
+OWN_LOG_FAULTS: Final = {
+    *(FaultKind.LOG_SIZE, FaultKind.LOG_BLANK, FaultKind.LOG_DAMAGED, FaultKind.LOG_TORN, FaultKind.LOG_SHORT),
+    *(FaultKind.LOG_OF_OTHER_BRANCH, FaultKind.LOG_NAME),
+}
+"""Faults of a log itself, from which it only follows that the next one contradicts its content."""
 
 
 def database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
