@@ -34,6 +34,7 @@ from tokar.ese.flushmap import FlushMap
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.sets.backup_set import find_sets
+from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.engines import engines_text
 from tokar.sets.facts import DatabaseFacts, LogFacts
@@ -358,10 +359,12 @@ def test_a_damaged_set_with_another_database_of_the_stream_is_not_done_without(t
     archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **TWO}, kind="collected")
     archive(tmp_path / "b.tokar", {"pub.edb": damaged, **TWO}, kind="collected")
     chain = build_chain(find_sets([tmp_path], examine=True).sets)
-    assert chain.taken == frozenset({0})
+    assert chain.taken is None
     assert chain.spared == ()
     assert chain.outcome == chain.outcome_of(1)
     assert chain.outcome_of(1).exit_code == 9
+    with pytest.raises(NotRestorableError, match=r"b\.tokar cannot be restored: pub\.edb has 1 damaged page"):
+        restorable(chain)
 
 
 def test_an_increment_without_databases_changes_nothing_about_what_is_absent(tmp_path: Path) -> None:

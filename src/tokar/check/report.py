@@ -17,7 +17,7 @@ from tokar.sets.chain import Chain
 from tokar.sets.faults import Fault
 from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict
-from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, weigh, with_damage, with_unread, worst
+from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, one_by_one, weigh, with_damage, with_unread, worst
 
 
 class Rung(StrEnum):
@@ -209,7 +209,7 @@ class CheckReport:
         if len(self.archives) > 1:
             judged = with_unread(judged, (one.error for one in others if one.error))
             others = [one for one in others if not one.error]
-        return worst(filter(None, (*(one.outcome for one in others), judged)))
+        return one_by_one(worst(filter(None, (*(one.outcome for one in others), judged))), self.chain.choice)
 
     @property
     def exit_code(self) -> int:

@@ -133,6 +133,14 @@ def restore(
             "name.",
         ),
     ] = "",
+    full: Annotated[
+        str,
+        typer.Option(
+            metavar="ARCHIVE",
+            help="Of several sets with databases, the one to begin with: several servers, or databases in several "
+            "sets.",
+        ),
+    ] = "",
     right_names: Annotated[
         bool,
         typer.Option("--right-names", help="Give logs the names that the engine looks for, where theirs are wrong."),
@@ -186,6 +194,7 @@ def restore(
         accept_incomplete=accept_incomplete,
         aside=aside,
         branch=branch,
+        full=full,
         all_files=all_files,
         right_names=right_names,
         take_over=take_over,
@@ -197,6 +206,8 @@ def restore(
     named = archives or []
     if bool(named) == (chain is not None):
         raise InputError("name the archives, or the folder that they are in with --chain DIR")
+    if full and len(named) == 1:
+        raise InputError("--full is for several sets; leave it out")
     if take_over and server is None:
         raise InputError("--take-over goes with --server; without one nothing is registered")
     if len(named) == 1 and until is None and server is None:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tokar import tokens
-from tokar.errors import ArchiveError, ExistingFileError, FormatError, LockedError, RestoreError, SetError
+from tokar.errors import ArchiveError, ExistingFileError, FormatError, InputError, LockedError, RestoreError, SetError
 from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
-from tokar.names import leaf_of, typed
+from tokar.names import leaf_of, printable, typed
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
@@ -42,6 +42,7 @@ from tokar.sets.recorded import RecordedFacts
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog
 from tokar.sets.start import ChainStart
 from tokar.trust.signatures import AllowedSigners
+from tokar.words import some
 
 _MOST_NAMED: Final = 4  # databases
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
@@ -98,11 +99,12 @@ class OpenSets:
             self.chain = build_chain(found, branch=branch)
         try:
             rolls_forward = options.existing == Existing.ROLL_FORWARD
-            selection = restorable(self.chain, until, may_lack_logs=rolls_forward)
+            full = self._full(options.full) if options.full else None
+            selection = restorable(self.chain, until, full=full, may_lack_logs=rolls_forward)
         except NotRestorableError as error:
             if missed := self._found.missed():  # what is missing may be in it
                 raise self._refusal(missed, error) from None
-            error.chain = self.chain if until is None else None
+            error.chain = self.chain if until is None or not error.faults else None
             raise
         known = {(one.id, one.root): one for one in self.chain.sets}
         sets = [known[one.id, one.root] for one in selection.sets]
@@ -143,6 +145,18 @@ class OpenSets:
             whole=until is None,
         )
         return _by_folder(chosen) if options.tree is not None and not chosen.problems else chosen
+
+    def _full(self, name: str) -> bytes:
+        """Return the id of the archive of that path or name, which has databases."""
+        starts = [self.chain.sets[one.number] for one in self.chain.starts]
+        found = [one for one in starts if Path(one.label) == Path(name)] or [
+            one for one in starts if leaf_of(one.label) == name or Path(one.label).absolute() == Path(name).absolute()
+        ]
+        if len(found) != 1:
+            how = "several sets with databases are" if found else "no set with databases is"
+            hint = f"the sets with databases here: {some(one.label for one in starts)}" if starts else None
+            raise InputError(f"{how} called {printable(name)}", hint=hint)
+        return found[0].id
 
     def _refusal(self, missed: Sequence[ArchiveError], without: ArchiveError | None = None) -> ArchiveError:
         self.missed = missed

@@ -53,6 +53,7 @@ class RestoreOptions:
     accept_unrecoverable: bool = False  # Restore databases that cannot be recovered; for one archive alone
     accept_incomplete: bool = False  # Restore files that are known to be incomplete
     aside: Path | None = None  # `--aside`: where to put what the plan leaves out
+    full: str = ""  # `--full`: of several sets with databases, the one to begin with
     branch: str = ""  # `--branch`: the name of a log of the history that is wanted, where there are two
     right_names: bool = False  # Give logs the names that the engine looks for, where theirs are wrong
     all_files: bool = False  # Place everything as it lay, also what recovery must not meet

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tokar.as_json import as_json
-from tokar.ese.values import Signature
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.fault_list import in_order
@@ -23,7 +22,7 @@ from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.not_taken import database_left_out, missing_full
 from tokar.sets.outcome import LastLine, LeftOpen, Word, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
-from tokar.sets.start import ChainStart, are_of_several, faults_alone, servers_fault
+from tokar.sets.start import ChainStart, choice_fault, databases_in, faults_alone
 from tokar.words import logs_text, noun, some, spans
 
 _OF_LOGS: Final = {
@@ -341,20 +340,14 @@ def chain_faults(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Cha
         parted = len(versions) > 1 and not _parted_before(logs, versions)
         if parted and all(stream_of(one.facts) is not None for one in versions):
             yield replace(fork_fault(sets, versions[0].generation, versions), severity=Severity.WARNING)
-    if are_of_several(starts):
-        yield servers_fault(sets, starts)
+    if (fault := choice_fault(sets, starts)) is not None:
+        yield fault
 
 
 def _parted_before(logs: LogTable, versions: Sequence[Version]) -> bool:
     """Tell whether each of these logs continues another one: then histories parted earlier, and that is reported."""
     before = [logs.preceding(one) for one in versions]
     return all(before) and len({id(one.facts) for found in before for one in found}) == len(versions)
-
-
-def _databases_in(backup_set: BackupSet) -> set[Signature | None]:
-    """Return the signatures of the databases of a set; None for one that has none."""
-    found = (one.header.signature if one.header else None for one in backup_set.facts.databases if not one.temporary)
-    return {one if one is not None and one.is_set else None for one in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +378,8 @@ class Chain:
     faults: tuple[Fault, ...]  # What is wrong with the chain as a whole
     logs: LogTable = field(repr=False, compare=False)  # All logs
     without: frozenset[int] = field(default=frozenset(), repr=False, compare=False)  # Logs of another history
-    # The sets that a restore of all of them takes; None where it is refused, or there is nothing to choose.
+    # The sets that a restore of all of them takes, or of each log stream by itself; None where it is refused, or there
+    # is nothing to choose.
     taken: frozenset[int] | None = field(default=None, repr=False, compare=False)
 
     def start_of(self, number: int) -> ChainStart | None:
@@ -440,8 +434,13 @@ class Chain:
         start = self.verdicts[number].start
         if self.taken is None or start is None or self.taken & {number, start}:
             return False
-        own = _databases_in(self.sets[start])
-        return None not in own and own <= {each for at in self.taken for each in _databases_in(self.sets[at])}
+        own = databases_in(self.sets[start])
+        return None not in own and own <= {each for at in self.taken for each in databases_in(self.sets[at])}
+
+    @property
+    def choice(self) -> Fault | None:
+        """Why a restore of all sets does not choose by itself with which databases it begins; None where it does."""
+        return choice_fault(self.sets, self.starts)
 
     @property
     def spared(self) -> tuple[SparedSet, ...]:

@@ -25,7 +25,7 @@ from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, badness, weigh
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog, SelectedSet
-from tokar.sets.start import ChainStart, are_of_several, servers_fault
+from tokar.sets.start import ChainStart, are_of_several, choice_fault, databases_in, with_all
 
 _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
@@ -65,14 +65,20 @@ class NotRestorableError(RestoreError, SetError):
 
 
 def restorable(
-    chain: Chain, target: int | None = None, *, full: bytes | None = None, may_lack_logs: bool = False
+    chain: Chain,
+    target: int | None = None,
+    *,
+    full: bytes | None = None,
+    among: Sequence[ChainStart] | None = None,
+    may_lack_logs: bool = False,
 ) -> ChainSelection:
     """Return what has to be placed to bring databases to a generation.
 
     Args:
         chain: The sets.
         target: The generation; None for all logs that there are.
-        full: The id of the archive with the databases; by default the latest one that leads there.
+        full: The id of the archive with the databases; by default the one that has all, and needs the fewest logs.
+        among: The sets with databases to choose from, unless all of them.
         may_lack_logs: Whether a set is chosen all the same of which nothing is wrong but that logs are missing.
 
     Raises:
@@ -80,7 +86,7 @@ def restorable(
             need.
         NotRestorableError: The target cannot be reached, or more than one history leads there.
     """
-    starts = _candidates(chain, full)
+    starts = [*among] if among else _candidates(chain, full)
     spared = _LACKS_LOGS if may_lack_logs else frozenset[FaultKind]()
     sound = [start for start in starts if all(fault.kind in spared for fault in start.blocking)]
     if not sound:
@@ -94,12 +100,15 @@ def restorable(
 def _demand_none_in_place(chain: Chain, starts: list[ChainStart], chosen: ChainStart, target: int | None) -> None:
     """Check that no set which cannot be restored would have been chosen else: an older one is not given in its place.
 
+    Nor is one that lacks its databases.
+
     Raises:
         NotRestorableError: One would.
     """
-    for start in starts:
-        is_later = start.floor > chosen.floor and (target is None or start.floor <= target)
-        if start.blocking and (is_later or (target is None and are_of_several([start, chosen]))):
+    own = databases_in(chain.sets[chosen.number])
+    for start in (one for one in starts if one.blocking and (target is None or one.floor <= target)):
+        is_other = not databases_in(chain.sets[start.number]) <= own
+        if start.floor > chosen.floor or is_other or (target is None and are_of_several([start, chosen])):
             label = chain.sets[start.number].label
             step = f"; or leave {leaf_of(label)} out: the others can be restored without it"
             raise _refusal(*in_order(start.blocking), text=f"{label} cannot be restored: ", step=step)
@@ -136,16 +145,22 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
     """Return the start that needs the fewest logs to come to the end of everything that is here.
 
     Raises:
-        NotRestorableError: There is no one end: several log streams, histories that parted, a hole, a log that does not
-            link.
+        NotRestorableError: There is no one end: several log streams, databases apart, histories that parted, a hole, a
+            log that does not link.
     """
-    if are_of_several(starts):
-        fault = servers_fault(chain.sets, starts)
-        raise NotRestorableError(fault.message, hint=fault.next_step)
-    best = min(starts, key=lambda one: (-one.end, -one.floor, badness(chain.outcome_of(one.number))))
+    _demand_a_choice(chain, starts)
+    best = min(
+        with_all(chain.sets, starts), key=lambda one: (-one.end, -one.floor, badness(chain.outcome_of(one.number)))
+    )
     for run in best.runs:
         _demand_all_reached(chain, run, best.number)
     return best
+
+
+def _demand_a_choice(chain: Chain, starts: Sequence[ChainStart], target: int | None = None) -> None:
+    fault = choice_fault(chain.sets, starts, target)
+    if fault is not None:
+        raise NotRestorableError(fault.message, hint=fault.next_step)
 
 
 def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
@@ -201,6 +216,8 @@ def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart
             f"generation 0x{target:X} is below what the databases need ({floors})",
             hint="take an older full, or a later generation",
         )
+    if are_of_several(below):
+        _demand_a_choice(chain, below)
     there = [start for start in below if start.runs[0].at(target) is not None]
     if not there:
         start = max(below, key=lambda one: (one.end, one.floor))
@@ -209,7 +226,8 @@ def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart
     found = {id(one.facts): one for start in there if (one := start.runs[0].at(target))}
     if len(found) > 1:
         raise _refusal(fork_fault(chain.sets, target, [*found.values()]))
-    return min(there, key=lambda one: (-one.floor, badness(chain.outcome_of(one.number))))
+    _demand_a_choice(chain, there, target)
+    return min(with_all(chain.sets, there, target), key=lambda one: (-one.floor, badness(chain.outcome_of(one.number))))
 
 
 def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelection:

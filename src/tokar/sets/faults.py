@@ -194,6 +194,7 @@ _NEWER: Final = "nothing, unless damage is reported as well: then see whether a 
 _RIGHT_NAME: Final = "give it the name of its generation back: tokar restore --right-names does"
 _LEFT_OUT: Final = "nothing with tokar restore, which leaves them out; do not place them by hand"
 _FOLDERS: Final = "keep their folders: tokar restore --tree DIR"
+_CHOOSE: Final = "choose one to begin with: name its sets alone, or tokar restore --full ARCHIVE"
 _NO_LIST: Final = (
     "the databases can be recovered without it; restore to places that you give: --into DIR, --to, --locations"
 )
@@ -428,9 +429,11 @@ class Rules:
     SHUTDOWN_UNTOLD = Rule(FaultKind.NEW_STREAM,
         "{} was shut down at {} by its header, attached at {} and detached at {}: no log is sure to continue it",
         NEW_STREAM.next_step, severity=Severity.WARNING)
-    SERVERS = Rule(FaultKind.INSTANCES, "the sets are of more than one server or database: {}",
-        "restore them one by one: name the full and its sets, or put each chain into a folder of its own",
-        severity=Severity.WARNING)
+    SERVERS = Rule(FaultKind.INSTANCES, "the sets are of more than one server or log stream: {}",
+        f"{_CHOOSE}, or put each chain into a folder of its own", severity=Severity.WARNING)
+    DATABASES_APART = Rule(FaultKind.INSTANCES, "no one of the sets has all databases, and all logs: {0}",
+        "begin with the one that needs the lowest log: tokar restore --full {1}; before recovery, put the databases of "
+        "the others beside it: tokar restore ARCHIVE --only DATABASE --into ANOTHER_DIR", severity=Severity.WARNING)
     STRAY_LOGS = Rule(FaultKind.STRAY_LOGS, "{}: of a log stream that no database here belongs to",
         _LEFT_OUT, -530, severity=Severity.WARNING)
     CHECKPOINT_DAMAGED = Rule(FaultKind.CHECKPOINT_DAMAGED, "the checkpoint {} cannot be read",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from tokar.sets.backup_set import BackupSet
@@ -10,7 +11,7 @@ from tokar.sets.chain import Chain, ChainVerdict, chain_faults, chain_verdict
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.fault_list import in_order, listed
 from tokar.sets.logs import LogTable
-from tokar.sets.start import make_start
+from tokar.sets.start import groups_of, make_start
 
 
 def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
@@ -37,12 +38,12 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
 
 
 def _taken(chain: Chain) -> frozenset[int] | None:
-    """Return the sets that a restore of all of them takes, where there are databases to choose from."""
-    try:
-        found = {(one.id, one.root) for one in restorable(chain).sets}
-    except NotRestorableError:
-        return None
-    return frozenset(at for at, one in enumerate(chain.sets) if (one.id, one.root) in found)
+    """Return the sets that a restore of all of them takes, of each log stream by itself; None where all are refused."""
+    found: set[tuple[bytes, bytes]] = set()
+    for group in groups_of(chain.starts):
+        with suppress(NotRestorableError):
+            found |= {(one.id, one.root) for one in restorable(chain, among=group).sets}
+    return frozenset(at for at, one in enumerate(chain.sets) if (one.id, one.root) in found) or None
 
 
 def _unique(sets: Iterable[BackupSet]) -> list[BackupSet]:

@@ -19,6 +19,9 @@ UNREAD: Final = "whether the archives are damaged (tokar check)"
 """What a verdict leaves open that goes by what archives keep of their files, and reads no content."""
 NOTHING_TO_RECOVER: Final = "no database and no log is in it: its files are kept, and nothing is said of a recovery"
 
+ONE_CHOSEN: Final = "a restore begins with one: tokar restore --full ARCHIVE"
+"""What the last line says of sets of which a restore does not choose by itself."""
+
 _DO_WITHOUT: Final = "to restore without it, name the other archives one by one, or where to stop: --until GENERATION"
 
 
@@ -269,6 +272,19 @@ def with_damage(found: LastLine | None, errors: Iterable[ArchiveError]) -> LastL
         return found
     why = f"{first}: no file needs that record"
     return worst(one for one in (found, LastLine(Word.NOT_PROVEN, why, first.exit_code)) if one)
+
+
+def one_by_one(found: LastLine | None, choice: Blocking | None) -> LastLine | None:
+    """Return what sets come to that pass, and say that a restore needs one chosen to begin with, where it does.
+
+    Args:
+        found: What all of them come to.
+        choice: Why a restore of all of them does not choose by itself.
+    """
+    if found is None or choice is None or not passes(found):
+        return found
+    why = f"each by itself: {choice.message}; {ONE_CHOSEN}"
+    return replace(found, why=f"{found.why}; {why}" if found.why else why)
 
 
 class Met(Protocol):

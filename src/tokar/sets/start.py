@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
+from tokar.ese.values import Signature
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.beside import where_of, without_copies
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
@@ -58,6 +59,11 @@ class ChainStart:
         return max((run.floor for run in self.runs), default=0)
 
     @property
+    def reach(self) -> int:
+        """The generation that its databases come to: with the logs there are, or where they were shut down."""
+        return max(self.end, self.floor)
+
+    @property
     def left_out(self) -> dict[int, LeftOut]:
         """What is not placed, by the identity of its facts."""
         return {id(one.file): one for one in self.verdict.left_out}
@@ -97,14 +103,50 @@ class ChainStart:
 
 def are_of_several(starts: Sequence[ChainStart]) -> bool:
     """Return whether sets with databases are of more than one server or database, going by their log streams."""
-    streams = {run.stream for start in starts for run in start.runs}
-    return len(starts) > 1 and (len(streams) > 1 or any(not start.runs for start in starts))
+    return len(groups_of(starts)) > 1
 
 
-def servers_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart]) -> Fault:
-    """Return that sets are of several servers, none of which a restore of all of them would choose."""
+def groups_of(starts: Iterable[ChainStart]) -> list[list[ChainStart]]:
+    """Return sets with databases, those together that share a log stream: of these a restore chooses by itself."""
+    groups: list[list[ChainStart]] = []
+    for start in starts:
+        streams = {run.stream for run in start.runs}
+        shared = [any(run.stream in streams for one in group for run in one.runs) for group in groups]
+        own = [one for group, is_shared in zip(groups, shared, strict=True) if is_shared for one in group]
+        groups = [group for group, is_shared in zip(groups, shared, strict=True) if not is_shared]
+        groups.append([*own, start])
+    return groups
+
+
+def databases_in(backup_set: BackupSet) -> set[Signature | None]:
+    """Return the signatures of the databases of a set; None for one that has none."""
+    found = (one.header.signature if one.header else None for one in backup_set.facts.databases if not one.temporary)
+    return {one if one is not None and one.is_set else None for one in found}
+
+
+def with_all(sets: Sequence[BackupSet], starts: Sequence[ChainStart], target: int | None = None) -> list[ChainStart]:
+    """Return the sets that have the databases of all of them, and come as far as any, or to the target (`PAIR-13`)."""
+    wanted = {each for start in starts for each in databases_in(sets[start.number])}
+    reach = max((start.reach for start in starts), default=0)
+    far = [start for start in starts if target is not None or start.reach == reach]
+    return [start for start in far if databases_in(sets[start.number]) >= wanted]
+
+
+def choice_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart], target: int | None = None) -> Fault | None:
+    """Return why a restore of all sets does not choose by itself with which databases it begins; None where it does."""
     found = [sets[start.number].label for start in starts]
-    return Rules.SERVERS.fault(some(found), files=found)
+    if are_of_several(starts):
+        return Rules.SERVERS.fault(some(found), files=found)
+    if not starts or with_all(sets, starts, target):
+        return None
+    starts = sorted(starts, key=lambda one: min((run.start for run in one.runs), default=0))
+    found = [sets[start.number].label for start in starts]
+    held = [
+        f"{label} has {some(one.leaf for one in sets[start.number].facts.databases if not one.temporary)}"
+        + (f" up to log 0x{start.reach:X}" if start.reach and target is None else "")
+        for label, start in zip(found, starts, strict=True)
+    ]
+    return Rules.DATABASES_APART.fault(some(held), found[0], files=found)
 
 
 def faults_alone(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[Fault]:

@@ -1,0 +1,154 @@
+"""Sets of which a restore does not choose by itself: several log streams, and databases in several sets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chain_sets import DATABASE, OTHER_STREAM, dirty, increment, logs
+from command_line import Result, tokar
+from recovery_sets import DATABASE_SIGNATURE, archive, database, flip, moment
+
+from tokar.ese.values import LogPosition, Signature
+
+Files = dict[str, bytes]
+OTHER = Signature(random=41, created=moment(41))
+THEIR_STREAM = replace(OTHER_STREAM, random=9)
+BOTH = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER))
+ALL = logs(5, 12, attached=BOTH)
+THEIRS = logs(5, 9, stream=OTHER_STREAM, attached=((r"C:\db\main.edb", OTHER),))
+
+
+def name(generation: int) -> str:
+    return f"edb{generation:05X}.log"
+
+
+def part(low: int, high: int, all_logs: Files = ALL) -> Files:
+    return {name(at): all_logs[name(at)] for at in range(low, high + 1)}
+
+
+MAIN = {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}
+PUB = {"pub.edb": bytes(dirty(8, 10, signature=OTHER)), **part(8, 10)}
+TOGETHER = {**MAIN, "pub.edb": bytes(dirty(5, 7, signature=OTHER))}
+LATER_MAIN = {DATABASE: bytes(dirty(8, 10)), **part(8, 10)}
+SERVER = {DATABASE: bytes(dirty(5, 7, log_signature=OTHER_STREAM, signature=OTHER)), **part(5, 7, THEIRS)}
+LATER_SERVER = {DATABASE: bytes(dirty(7, 8, log_signature=OTHER_STREAM, signature=OTHER)), **part(7, 8, THEIRS)}
+SERVERS = "the sets are of more than one server or log stream: "
+APART = "no one of the sets has all databases, and all logs: "
+
+
+def damaged(files: Files) -> Files:
+    return {**files, DATABASE: flip(flip(files[DATABASE], 5 * 4096 + 500), 5 * 4096 + 900)}
+
+
+def made(folder: Path, **sets: Files) -> list[Path]:
+    """Archives; the last one of nothing but logs to the end of the one stream."""
+    paths = [archive(folder / f"{one}.tokar", files).path for one, files in sets.items()]
+    return [*paths, increment(folder, "later", {**part(11, 11), "edb.log": ALL[name(12)]}).path]
+
+
+def planned(sets: list[Path], *options: str | Path) -> Result:
+    return tokar("restore", "--dry-run", "--into", sets[0].parent / "out", *options, *sets)
+
+
+def took(result: Result) -> list[str]:
+    return [Path(one["path"]).stem for one in result.json()["chain"]["sets"]]
+
+
+def demand_one_is_chosen(sets: list[Path], why: str) -> None:
+    """Check that no verb takes one of them, and that all say the same."""
+    out = sets[0].parent / "out"
+    for verb in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
+        result = tokar(*verb, *sets)
+        line = result.stdout.splitlines()[-1]
+        assert result.exit_code == 0
+        assert "each by itself: " + why in line
+        assert line.endswith("; a restore begins with one: tokar restore --full ARCHIVE")
+    refusals = [tokar("restore", "--into", out, *sets), tokar("restore", "--into", out, "--chain", sets[0].parent)]
+    for result in refusals:
+        assert result.exit_code == 6
+        assert result.stdout.splitlines()[-1].startswith(f"REFUSED: {why}")
+    for result in (tokar("recover", "--out", out, *sets), tokar("replay", *sets)):
+        assert result.exit_code == 9
+        assert f"tokar: error: {why}" in result.stderr
+    assert not out.exists()
+
+
+def test_of_several_streams_the_last_line_says_that_one_is_chosen_and_how(tmp_path: Path) -> None:
+    sets = made(tmp_path, main=TOGETHER, pub=PUB, theirs=SERVER)
+    demand_one_is_chosen(sets, SERVERS)
+    for number in ("0x7", "0x9"):  # which only one of them comes to
+        result = planned(sets, "--until", number)
+        assert result.exit_code == 6
+        assert result.stdout.splitlines()[-1].startswith(f"REFUSED: {SERVERS}")
+    assert took(planned(sets, "--full", "theirs.tokar", "--json")) == ["theirs"]
+    assert took(planned(sets, "--full", sets[0], "--json")) == ["main", "pub", "later"]
+    assert took(planned(sets[:2] + sets[3:], "--json")) == ["main", "pub", "later"]
+
+
+def test_databases_of_one_stream_in_several_sets_are_not_chosen_among(tmp_path: Path) -> None:
+    sets = made(tmp_path, main=MAIN, pub=PUB)
+    demand_one_is_chosen(sets, f"{APART}{sets[0]} has main.edb up to log 0xC, {sets[1]} has pub.edb up to log 0xC")
+    refused = planned(sets)
+    assert f"begin with the one that needs the lowest log: tokar restore --full {sets[0]}" in refused.stderr
+    assert took(planned(sets, "--full", sets[0], "--json")) == ["main", "pub", "later"]
+    assert took(planned(sets, "--until", "0x7", "--json")) == ["main"]  # the other one is of a later time
+
+
+def test_the_set_that_has_all_databases_is_taken_although_a_later_one_has_some(tmp_path: Path) -> None:
+    sets = made(tmp_path, together=TOGETHER, main=LATER_MAIN)
+    result = planned(sets, "--json")
+    assert took(result) == ["together", "main", "later"]
+    assert result.json()["plans"][0]["steps"][0]["name"] == DATABASE
+    for verb in ("check", "chain"):
+        checked = tokar(verb, "--json", *sets)
+        assert (checked.json()["outcome"], checked.exit_code) == (result.json()["outcome"], 0)
+
+
+def test_a_set_of_all_databases_that_does_not_come_to_the_end_is_not_taken(tmp_path: Path) -> None:
+    later = {DATABASE: bytes(dirty(10, 11)), **part(10, 11)}
+    sets = made(tmp_path, together=TOGETHER, main=later)
+    why = f"{sets[0]} has main.edb, pub.edb up to log 0x7, {sets[1]} has main.edb up to log 0xC"
+    demand_one_is_chosen(sets, APART + why)
+
+
+def test_a_database_that_was_shut_down_later_is_taken_although_its_logs_are_not_here(tmp_path: Path) -> None:
+    shut_down = {DATABASE: bytes(database(consistent_position=LogPosition(generation=20, sector=1)))}
+    sets = [archive(tmp_path / f"{one}.tokar", files).path for one, files in (("a", MAIN), ("b", shut_down))]
+    assert took(planned(sets, "--json")) == ["b"]
+
+
+def test_the_days_of_a_server_with_two_streams_are_of_one(tmp_path: Path) -> None:
+    def day(own: Files, their: Files) -> Files:
+        return {f"{at}/{one}": data for at, files in (("a", own), ("b", their)) for one, data in files.items()}
+
+    paths = [
+        archive(tmp_path / "monday.tokar", day(TOGETHER, SERVER)).path,
+        archive(tmp_path / "tuesday.tokar", day({**LATER_MAIN, "pub.edb": PUB["pub.edb"]}, LATER_SERVER)).path,
+    ]
+    for verb in ("check", "chain"):
+        result = tokar(verb, "--json", *paths)
+        assert "each by itself" not in result.json()["outcome"]["why"]
+        assert result.exit_code == 0
+    assert took(tokar("restore", "--dry-run", "--json", "--tree", tmp_path / "out", *paths)) == ["tuesday"]
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_a_damaged_full_of_one_of_two_streams_is_done_without(later: bool, tmp_path: Path) -> None:
+    sets = made(tmp_path, old=damaged(MAIN), main=LATER_MAIN if later else PUB, theirs=SERVER)
+    for verb in ("check", "chain"):
+        result = tokar(verb, "--content", "--json", *sets)
+        assert result.exit_code == (0 if later else 9)
+        assert [Path(one["path"]).stem for one in result.json()["spared"]] == ["old"] * later
+
+
+def test_a_name_that_is_of_no_set_with_databases_chooses_none(tmp_path: Path) -> None:
+    sets = made(tmp_path, main=MAIN, theirs=SERVER)
+    for wrong in ("later.tokar", "nowhere.tokar"):
+        result = planned(sets, "--full", wrong)
+        assert result.exit_code == 2
+        assert f"no set with databases is called {wrong}" in result.stderr
+        assert f"the sets with databases here: {sets[0]}, {sets[1]}" in " ".join(result.stderr.split())
+    alone = tokar("restore", "--into", tmp_path / "out", "--full", sets[0], sets[0])
+    assert (alone.exit_code, "--full is for several sets; leave it out" in alone.stderr) == (2, True)
