@@ -7,8 +7,8 @@
 
 There is no plan, lock or journal, nothing is compared or parsed, and what `create` writes is no archive. As in tokar,
 files of more than a chunk are hashed twice (digest and check) while they are on their way to the disk, and many small
-ones are shared by two processes. Of small ones `create` makes the records and rows that the format asks for, with
-their sums.
+ones are shared by two processes, while a thread of `restore` syncs what is written. Of small ones `create` makes the
+records and rows that the format asks for, with their sums.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from zlib import crc32
 import typer
 from blake3 import blake3
 
-from tokar.storage.durable import WRITE_BEHIND, write_behind
+from tokar.storage.durable import WRITE_BEHIND, SyncBehind, write_behind
 
 _PIECE = 1 << 20
 _VERIFIED = 1 << 19  # bytes that a thread of `verify` reads at once: they stay in the processor's own memory
@@ -103,11 +103,12 @@ def restore(folder: Path, out: Path) -> None:
     if child == 0:
         _write_small(small[:half], staging)
         os._exit(0)
-    _write_large(large, staging)
-    _write_small(small[half:], staging)
-    if child > 0 and os.waitpid(child, 0)[1]:
-        raise SystemExit("the other process failed")
     descriptor = os.open(staging, os.O_RDONLY)
+    with SyncBehind([(descriptor, staging)] if half else []):
+        _write_large(large, staging)
+        _write_small(small[half:], staging)
+        if child > 0 and os.waitpid(child, 0)[1]:
+            raise SystemExit("the other process failed")
     if ctypes.CDLL(None).syncfs(descriptor):
         raise SystemExit("nothing could be made durable")
     staging.rename(out)

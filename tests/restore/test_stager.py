@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,6 +123,35 @@ def test_damage_gives_the_same_error_and_leaves_nothing_whoever_meets_it(tmp_pat
     reader = Reader({number: [piece(SIZES[number] + 1, bytes(SIZES[number] + 1))]})
     with pytest.raises(IntegrityError, match=f"edb{number:05x}.log has {SIZES[number] + 1} bytes of content"):
         place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_not_be_written_while_others_were_staged_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    def sync(descriptor: int, path: Path | str) -> bool:
+        told.append(descriptor)
+        if len(told) == 1:  # the system says it once
+            raise StorageError("cannot make it durable", path=path)
+        return True
+
+    class Waiting(Reader):
+        """Waits at the first entry until there was a sync."""
+
+        def chunks(self, entry: Entry) -> Iterator[Chunk]:
+            if entry.number == 0:
+                deadline = time.monotonic() + 60
+                while not told and time.monotonic() < deadline:
+                    time.sleep(0.001)
+            return super().chunks(entry)
+
+    monkeypatch.setattr(durable, "_SYNC_BEHIND", 0.001)
+    monkeypatch.setattr(durable, "sync_file_system", sync)
+    with pytest.raises(StorageError, match="cannot make it durable"):
+        place(plan_of(FILES, into=str(tmp_path / "out")), Waiting(), processes=3)
+    assert len(told) == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,7 +4,8 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,83 @@ def test_a_sync_of_a_file_system_that_fails_is_reported(tmp_path: Path, monkeypa
     monkeypatch.setattr(durable, "_syncfs", lambda _: -1)
     with pytest.raises(StorageError, match="cannot make it durable"):
         durable.sync_file_system(0, tmp_path)
+
+
+class Synced:
+    """Stands for the call that makes a file system durable, and says how it ended."""
+
+    def __init__(self, answer: int) -> None:
+        self.answer = answer
+        self.calls: list[int] = []
+        self.came = threading.Event()
+
+    def __call__(self, descriptor: int) -> int:
+        self.calls.append(descriptor)
+        if len(self.calls) > 1 or self.answer:
+            self.came.set()
+        return self.answer
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int | None, Path]]]:
+    """Return open directories of one file system, among them one without a descriptor; syncs come at once."""
+    monkeypatch.setattr(durable, "_SYNC_BEHIND", 0.001)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    yield [(descriptor, tmp_path), (None, tmp_path), (descriptor, tmp_path)]
+    os.close(descriptor)
+
+
+def test_a_file_system_is_made_durable_again_and_again_once_for_all_its_directories(
+    opened: list[tuple[int | None, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_syncfs", synced := Synced(0))
+    with durable.SyncBehind(opened):
+        assert synced.came.wait(60)
+    assert set(synced.calls) == {opened[0][0]}
+    assert "tokar-sync" not in {one.name for one in threading.enumerate()}
+
+
+def test_what_a_sync_on_the_way_could_not_write_is_an_error_at_the_end(
+    opened: list[tuple[int | None, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_syncfs", synced := Synced(-1))
+    with pytest.raises(StorageError, match="cannot make it durable"), durable.SyncBehind(opened):
+        assert synced.came.wait(60)
+    assert len(synced.calls) == 1
+
+
+def test_the_error_of_the_work_itself_comes_first(
+    opened: list[tuple[int | None, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_syncfs", synced := Synced(-1))
+
+    def interrupted() -> None:
+        with durable.SyncBehind(opened):
+            assert synced.came.wait(60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+
+def test_without_a_thread_all_is_left_to_the_sync_at_the_end(
+    opened: list[tuple[int | None, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with durable.SyncBehind(opened) as behind:
+        assert behind._thread.ident is None
+
+
+def test_where_no_call_syncs_a_file_system_the_thread_ends(
+    opened: list[tuple[int | None, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_syncfs", None)
+    with durable.SyncBehind(opened) as behind:
+        behind._thread.join(60)
+        assert not behind._thread.is_alive()
 
 
 # --- writing out, which is not yet durable ----------------------------------------------------------------------------

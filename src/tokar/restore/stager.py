@@ -107,10 +107,12 @@ class Stager:
     def _stage_with_workers(self, processes: int) -> None:
         """Stage everything, the small files in several processes."""
         pool = WorkerPool(processes - 1, lambda share: self._stage_elsewhere(share, processes))
+        staged = [(stage.opened.descriptor, stage.opened.path) for stage in self._stages.values()]
         try:
-            for _ in self._stage_share(0, processes):
-                self._take(pool.tallies(wait=False))
-            self._take(pool.tallies(wait=True))
+            with durable.SyncBehind(staged):
+                for _ in self._stage_share(0, processes):
+                    self._take(pool.tallies(wait=False))
+                self._take(pool.tallies(wait=True))
         finally:
             pool.end()
         for share, counted in pool.undone():

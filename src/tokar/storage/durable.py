@@ -10,11 +10,12 @@ import errno
 import itertools
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tokar.errors import ExistingFileError, StorageError, storage_errors
 from tokar.storage import windows
@@ -33,6 +34,7 @@ class Capability(StrEnum):
 SYNC_BATCH: Final = 256
 WRITE_BEHIND: Final = 1 << 23
 """Bytes after which `write_behind` is worth a call."""
+_SYNC_BEHIND: Final = 0.5  # seconds from one sync of a file system to the next while files are written there
 _ON_ITS_WAY: Final = 1 << 25  # bytes before a part that may not have been on the medium when it was asked for
 
 _WINDOWS_REPLACE: Final = 1  # MOVEFILE_REPLACE_EXISTING
@@ -267,6 +269,44 @@ def sync_file_system(descriptor: int, path: Path | str) -> bool:
         if _syncfs(descriptor):
             raise OSError(code := ctypes.get_errno(), os.strerror(code))
     return True
+
+
+class SyncBehind:
+    """Makes file systems durable again and again while many files are written there, so that the last sync has less.
+
+    Use it as a context manager. It has a thread, so nothing may be forked meanwhile. Leaving it raises StorageError
+    where the system refused: it tells of what could not be written only once.
+
+    Args:
+        directories: Open directories, with their paths for messages; those without a descriptor are left alone.
+    """
+
+    def __init__(self, directories: Iterable[tuple[int | None, Path | str]]) -> None:
+        opened = [(descriptor, path) for descriptor, path in directories if descriptor is not None]
+        self._systems = {os.fstat(descriptor).st_dev: (descriptor, path) for descriptor, path in opened}
+        self._ending = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="tokar-sync", daemon=True)
+
+    def _work(self) -> None:
+        try:
+            while not self._ending.wait(_SYNC_BEHIND):
+                if not all(sync_file_system(*system) for system in self._systems.values()):
+                    return
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked for this
+            self._error = error
+
+    def __enter__(self) -> Self:
+        with suppress(RuntimeError):  # no thread can be started: it is done at the end alone
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
 
 
 def try_lock(descriptor: int) -> bool | None:
