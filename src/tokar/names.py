@@ -61,6 +61,9 @@ _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³
 ASIDE_MARK: Final = ".tokar-aside-"
 _ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
 _KEY_SUFFIXES: Final = {".p12", ".pfx"}
+CHECKPOINT_SIZE: Final = 8192
+"""Bytes of a checkpoint, whatever its name is."""
+_BESIDE_A_SET: Final = (".chk", ".jfm")
 SET_ASIDE: Final = "an earlier restore set it aside"
 _ESCAPE_IN_BYTES = re.compile(rb"[^ -~]|<")
 
@@ -290,6 +293,11 @@ def is_key(name: str) -> bool:
 def is_aside(name: str) -> bool:
     """Return whether an earlier restore gave this name to a file that it put aside."""
     return ASIDE_MARK in name and _ASIDE.search(name) is not None
+
+
+def is_beside_a_set(name: str, size: int) -> bool:
+    """Return whether a file may be one that lies beside databases and logs, by its name and size alone."""
+    return size == CHECKPOINT_SIZE or name.lower().endswith(_BESIDE_A_SET) or is_aside(name)
 
 
 def without_aside(name: str) -> str:

@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
-from recovery_sets import DATABASE, archive, checkpoint, dirty, flip, logs, streaming, write
+from recovery_sets import DATABASE, archive, checkpoint, database, dirty, flip, logs, streaming, write
+
+from tokar.ese.values import NO_SIGNATURE
+from tokar.sets.outcome import NOTHING_TO_JUDGE, NOTHING_TO_RECOVER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,18 +60,23 @@ def test_of_several_archives_each_has_its_word_and_the_last_line_is_that_of_the_
 
 
 @pytest.mark.parametrize(
-    ("files", "code"),
+    ("files", "more", "code"),
     [
-        ({"a.txt": b"plain", "b.cfg": b"files"}, 0),
-        ({"a.txt": b"plain", "edb.chk": checkpoint(5)}, 9),
+        ({"a.txt": b"plain", "b.cfg": b"files"}, [], 0),
+        ({"a.txt": b"plain", "edb.chk": checkpoint(5)}, [], 9),
+        ({"tmp.edb": bytes(database(raw_state=1, log_signature=NO_SIGNATURE)), "edb.chk": checkpoint(5)}, [], 9),
+        ({"a.txt": b"plain", "edb.log.tokar-aside-20260101T000000Z-1": b"x"}, [], 9),
+        ({"a.txt": b"plain", "x.pat": b""}, [], 9),
+        ({"a.txt": b"plain", "a copy": checkpoint(5).ljust(8192, b"\0")}, [], 9),
+        ({"a.txt": b"plain"}, ["--profile", "certadm"], 9),
     ],
 )
 def test_where_no_database_and_no_log_is_in_a_set_every_verb_says_so(
-    tmp_path: Path, files: dict[str, bytes], code: int
+    tmp_path: Path, files: dict[str, bytes], more: list[str], code: int
 ) -> None:
     path, out = tmp_path / "sets" / "a.tokar", tmp_path / "out"
     path.parent.mkdir()
-    created = done("create", "--all", "--json", "-q", path, write(tmp_path / "files", files))
+    created = done("create", "--all", "--json", "-q", *more, path, write(tmp_path / "files", files))
     said = {"create": created.json()["outcome"]}
     for verb, options in {
         "check": [],
@@ -82,7 +90,7 @@ def test_where_no_database_and_no_log_is_in_a_set_every_verb_says_so(
     said["restore"] = done("restore", "--dry-run", "--json", "--into", out, path).json()["outcome"]
     refused = tokar("restore", "--dry-run", "--json", "--into", out, "--chain", path.parent)
     said["restore --chain"] = refused.json()["outcome"]
-    why = "no database and no log is in it: its files are kept, and nothing is said of a recovery"
+    why = NOTHING_TO_JUDGE if code else NOTHING_TO_RECOVER
     assert said == {verb: {"word": "NOT PROVEN", "why": why} for verb in said}
 
 

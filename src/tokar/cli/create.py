@@ -24,7 +24,7 @@ from tokar.format.compression import Compression
 from tokar.format.writer import Sealed
 from tokar.processes import useful_processes
 from tokar.storage.sink import PipeSink, Sink
-from tokar.tokens import token_name
+from tokar.tokens import SERVED, token_name
 from tokar.words import count_text
 
 if TYPE_CHECKING:
@@ -134,10 +134,11 @@ def create(
     talks = not (as_json or quiet)
     if talks:
         _list(collection, examination)
-    kinds = {one.kind for one in collection.gathered.candidates}
+    is_plain = collection.profile not in SERVED
+    is_plain &= all(one.kind == "unknown" for one in collection.gathered.candidates)
     # There may be very many, and they are done with: the verdict has need of the room.
     collection = replace(collection, gathered=replace(collection.gathered, candidates=()))
-    outcome, missing = (None, ()) if out == "-" else _judged(out, kinds, sealed)
+    outcome, missing = (None, ()) if out == "-" else _judged(out, sealed, is_plain=is_plain)
     if as_json:
         known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
         output.as_json(_json(out, collection, sealed) | known)
@@ -160,13 +161,16 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
         output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
-def _judged(out: str, kinds: set[str], sealed: Sealed) -> tuple[LastLine, Sequence[Fault]]:
+def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequence[Fault]]:
     """Return what the verdict on the archive comes to, and what stands in the way of recovering its databases."""
+    from tokar.format.archive import Archive  # noqa: PLC0415
     from tokar.sets.outcome import NOTHING_TO_RECOVER, LastLine, Word, outcome_of  # noqa: PLC0415 - loads much
 
-    if not kinds - {"unknown"}:  # there may be a million, and nothing to read in them
+    if is_plain:  # there may be a million, and nothing to read in them
+        with Archive(out) as archive:
+            is_plain = not any(names.is_beside_a_set(one.name, one.size) for one in archive.entries)
+    if is_plain:
         return LastLine(Word.NOT_PROVEN, NOTHING_TO_RECOVER), ()
-    from tokar.format.archive import Archive  # noqa: PLC0415
     from tokar.sets.faults import FaultKind, Scope  # noqa: PLC0415
     from tokar.sets.judge import judge_set  # noqa: PLC0415
     from tokar.sets.read import facts_of_archive  # noqa: PLC0415

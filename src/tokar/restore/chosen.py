@@ -17,7 +17,7 @@ from tokar.errors import ArchiveError, ExistingFileError, FormatError, InputErro
 from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
-from tokar.names import leaf_of, printable, typed
+from tokar.names import is_beside_a_set, leaf_of, printable, typed
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
@@ -46,7 +46,6 @@ from tokar.words import some
 
 _MOST_NAMED: Final = 4  # databases
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
-_BESIDE_AN_ENGINE: Final = (".chk", ".jfm")
 
 
 class OpenSets:
@@ -412,8 +411,10 @@ def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
 def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
     """Return the facts of entries; of what is beside an engine alone, where none is of one: there may be a million."""
     if not any(tokens.role(token) in _OF_AN_ENGINE for token in tokens_of(entries)):
-        entries = [entry for entry in entries if entry.name.lower().endswith(_BESIDE_AN_ENGINE)]
-    return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive)) if entries else SetFacts()
+        entries = [entry for entry in entries if is_beside_a_set(entry.name, entry.size)]
+    if not entries:
+        return SetFacts(profile=archive.head.profile)
+    return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
 
 
 def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:  # what is said of plain files has need of none of that
 
 UNREAD: Final = "whether the archives are damaged (tokar check)"
 """What a verdict leaves open that goes by what archives keep of their files, and reads no content."""
-NOTHING_TO_RECOVER: Final = "no database and no log is in it: its files are kept, and nothing is said of a recovery"
+NOTHING_TO_RECOVER: Final = (
+    "nothing in it is known as a file of an engine: its files are kept, and nothing is said of a recovery"
+)
+"""Of plain files, of which there is nothing to ask."""
+NOTHING_TO_JUDGE: Final = (
+    "it is of an engine or a service, and no database and no log is in it: nobody can judge its other files"
+)
+"""Of a set from which something is gone, or which never was one."""
 
 ONE_CHOSEN: Final = "a restore begins with one: tokar restore --full ARCHIVE"
 """What the last line says of sets of which a restore does not choose by itself."""
@@ -114,12 +121,17 @@ def unjudged_in(facts: SetFacts) -> Iterator[str]:
 
     if is_foreign(facts.profile):
         yield "its files are of an engine that is not known here"
-    elif facts.is_without_a_set and (facts.profile in SERVED or facts.holds_other_files_of_an_engine):
-        yield NOTHING_TO_RECOVER
+    elif facts.is_without_a_set and not _is_plain(facts):
+        yield NOTHING_TO_JUDGE
     yield from opaque_in(facts)
     for one in facts.databases:
         if one.pages is not None and one.pages.not_verified and not one.temporary:
             yield f"{one.name}: {one.pages.not_verified}"
+
+
+def _is_plain(facts: SetFacts) -> bool:
+    """Return whether nothing of a set without databases and logs is known as a file of an engine or a service."""
+    return not (facts.profile in SERVED or facts.holds_other_files_of_an_engine)
 
 
 def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
@@ -157,7 +169,7 @@ def not_asked_in(facts: SetFacts) -> Iterator[str]:
     """Yield what no verdict on a set answers, since nobody asked: of plain files there is nothing to ask."""
     from tokar.sets.facts import is_foreign  # noqa: PLC0415 - start-up time
 
-    if facts.is_without_a_set and not is_foreign(facts.profile):
+    if facts.is_without_a_set and _is_plain(facts) and not is_foreign(facts.profile):
         yield NOTHING_TO_RECOVER
     yield from not_verified(facts)
 

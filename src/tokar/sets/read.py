@@ -48,7 +48,6 @@ from tokar.sets.recorded import RecordedFacts
 from tokar.sets.server_list import list_facts
 from tokar.storage.bytesource import FileSource
 
-_CHECKPOINT_SIZE: Final = 8192
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _NEVER_LOGS: Final = {FileKind.CHECKPOINT, FileKind.FLUSH_MAP}
 _NEVER: Final = {NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
@@ -130,7 +129,7 @@ class SetFile:
             return role not in _NEVER
         if self.role in {tokens.Role.DATABASE, tokens.Role.LOG}:
             return role is not NameRole.NEXT_LOG
-        return self.size == _CHECKPOINT_SIZE or role in {NameRole.CHECKPOINT, NameRole.FLUSH_MAP}
+        return self.size == names.CHECKPOINT_SIZE or role in {NameRole.CHECKPOINT, NameRole.FLUSH_MAP}
 
 
 class SetReader:
