@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -252,6 +253,29 @@ def test_the_current_log_of_the_set_gives_way_to_a_later_state_that_is_there(
     found = look(tmp_path, there, SNAPSHOT, content=BEGUN)
     assert (staying(found), found.problems) == (sorted({*there} - {name_of(6)}), ())
     assert "an earlier state of log 0x7" in found.gives_way[4].reason
+
+
+@pytest.mark.parametrize("name", [name_of(8), name_of(10), "edb.log"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_link_in_the_place_of_a_log_that_may_continue_the_set_refuses(kind: str, name: str, tmp_path: Path) -> None:
+    elsewhere = write(tmp_path / "elsewhere", {"real.log": TOP[8]}) / "real.log"
+    folder = write(tmp_path / "there", part(8, 9) if name == name_of(10) else {"readme.txt": b"x"})
+    if kind == "link":
+        (folder / name).symlink_to(elsewhere)
+    else:
+        os.mkfifo(folder / name)
+    found = look(folder, {})
+    assert problem(found) == f"{name} is a link or a special file, not looked at"
+    assert "copy the file that it leads to here" in (found.problems[0].error.hint or "")
+
+
+@pytest.mark.parametrize("name", [name_of(7), name_of(3), "e0100008.log", "edb.chk", "edbtmp.log", "readme.log"])
+def test_a_link_that_is_in_no_place_of_a_later_log_refuses_nothing(name: str, tmp_path: Path) -> None:
+    elsewhere = write(tmp_path / "elsewhere", {"real.log": TOP[8]}) / "real.log"
+    folder = write(tmp_path / "there", part(8, 8))
+    (folder / name).symlink_to(elsewhere)
+    found = look(folder, {})
+    assert (staying(found), found.problems) == ([name_of(8)], ())
 
 
 def test_the_same_current_log_stays(tmp_path: Path) -> None:

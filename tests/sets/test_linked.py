@@ -105,6 +105,33 @@ def test_the_second_database_of_a_stream_is_not_called_absent_where_it_is_a_link
     assert [one.message for one in verdict.faults if "not here" in one.message] == []
 
 
+def attached_until(last: int) -> dict[str, bytes]:
+    """Logs of which those after one name one database less."""
+    first = logs(5, last, attached=BOTH)
+    return {**first, **logs(last + 1, 8, after=first[f"edb{last:05X}.log"], attached=BOTH[:1])}
+
+
+@pytest.mark.parametrize("main", [dirty(5, 7), database(), None], ids=["dirty", "clean", "logs alone"])
+def test_a_link_that_only_logs_before_the_last_one_name_is_a_remark(tmp_path: Path, main: bytearray | None) -> None:
+    files = {**({DATABASE: bytes(main)} if main else {}), **attached_until(6)}
+    verdict = verdict_on(tmp_path, files, SECOND)
+    assert verdict.blocking == ()
+    assert [one.severity for one in verdict.faults if one.message == f"{SECOND} {TEXT}"] == [Severity.WARNING]
+    assert [one.message for one in verdict.faults if "not here" in one.message] == []
+
+
+def test_a_link_that_logs_name_which_are_played_onto_no_database_here_is_a_remark(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(database()), **logs(10, 12, attached=BOTH)}
+    verdict = verdict_on(tmp_path, files, SECOND)
+    assert verdict.blocking == ()
+    assert f"{SECOND} {TEXT}" in {one.message for one in verdict.faults}
+
+
+def test_a_link_that_the_last_log_names_decides_where_logs_are_alone(tmp_path: Path) -> None:
+    found = verdict_on(tmp_path, attached_until(6), DATABASE)
+    assert [one.message for one in found.blocking] == [f"{DATABASE} {TEXT}"]
+
+
 def test_a_link_to_the_database_of_logs_of_another_stream_decides_beside_a_good_set(tmp_path: Path) -> None:
     strays = logs(5, 7, stream=OTHER_STREAM, base="e01", attached=(OTHER,))
     assert verdict_on(tmp_path, {**DIRTY, **strays}).blocking == ()

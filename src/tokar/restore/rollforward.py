@@ -6,7 +6,7 @@ down. The current log is known by its header, not by its name; that of the set g
 is an earlier state of that. Logs of the other suffix continue nothing: the engine takes those of one (`SFT-14`). A log
 that is also in the set, or is older than what is placed, is set aside like checkpoint and databases. Everything else
 refuses the restore: the early engine deletes logs that do not continue without a word (Q179654), and later ones fail on
-them (-565, -610, -611).
+them (-565, -610, -611). So does a link or a special file in the place of a log that may continue it (`PAIR-12`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from tokar.words import count_text
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _GIVE_UP: Final = "or give up the logs that are there: --existing set-aside"
 _HINT: Final = f"move it elsewhere, {_GIVE_UP}"
+_LINK_HINT: Final = f"copy the file that it leads to here, in its place, {_GIVE_UP}"
 _NOWHERE: Final = "restore into an empty directory, or give up the logs that are there: --existing set-aside"
 
 
@@ -123,6 +124,8 @@ def look_for_continuing(directory: TargetDirectory, placed: RolledForward) -> Ro
     for found in directory.found:
         if found.kind is NameKind.FILE and found.engine is not None:
             look.sort(found.name)
+        elif found.kind in {NameKind.LINK, NameKind.OTHER}:
+            look.pass_over(found.name)
     end = look.follow()
     stays = {*(one.name for one in look.later if one.header.generation <= end), *look.leading()}
     if stays and not any(one.by_name.role is NameRole.CURRENT_LOG for one in look.later):
@@ -208,6 +211,14 @@ class _Look:
                 self._refuse(name, "is a log under a name that is none")
             return
         self._sort_log(_Present(name, by_name, header, size), base)
+
+    def pass_over(self, name: str) -> None:
+        """Refuse a link or a special file in the place of a log that may continue the set: nobody looks at it."""
+        found = parse_file_name(name)
+        is_later = found.generation is None or found.generation > self._start.end
+        if found.role in _LOG_NAMES and is_later and self._base in {"", (found.base or "").lower()}:
+            text = Rules.LOG_LINKED.fault(names.printable(name)).message
+            self.problems.append(Problem(ExistingFileError(text, path=self._path, hint=_LINK_HINT)))
 
     def _sort_log(self, log: _Present, base: str) -> None:
         """Sort a log that can be read, under a name of a log."""

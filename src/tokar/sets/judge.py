@@ -136,7 +136,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     return SetVerdict(
         databases=(*verdicts, *(run.verdict() for run in made_anew)),
         log_roles=roles,
-        faults=in_order(with_links(faults, facts)),
+        faults=in_order(with_links(faults, facts, runs)),
         not_checked=open_questions,
         left_out=left_out,
     )

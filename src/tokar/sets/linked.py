@@ -9,7 +9,8 @@ from typing import Final
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.values import Signature
 from tokar.names import LINK, collision_key, leaf_of
-from tokar.sets.facts import SetFacts
+from tokar.sets.database_run import DatabaseRun
+from tokar.sets.facts import AttachedDatabase, LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.not_taken import is_named_as_database, named_in
 from tokar.words import some
@@ -32,13 +33,13 @@ def of_a_choice(facts: SetFacts) -> SetFacts:
     return replace(facts, links=tuple(filter(_is_log, facts.links)))
 
 
-def with_links(faults: Iterable[Fault], facts: SetFacts) -> list[Fault]:
+def with_links(faults: Iterable[Fault], facts: SetFacts, runs: Iterable[DatabaseRun]) -> list[Fault]:
     """Return faults of a set, with those of its links: what is missing since it is one is called that."""
     if not facts.links:
         return [*faults]
-    logs, databases = dict(_logs(facts)), dict(_databases(facts))
-    deciding = {collision_key(leaf_of(name)): name for name, decides in databases.items() if decides}
-    found = [_log_told(_database_told(fault, deciding), logs) for fault in faults]
+    logs, databases = dict(_logs(facts)), dict(_databases(facts, runs))
+    by_key = {collision_key(leaf_of(name)): (name, decides) for name, decides in databases.items()}
+    found = [_log_told(_database_told(fault, by_key), logs) for fault in faults]
     told = {name for fault in found for name in fault.files}
     for name, decides in databases.items():
         if name not in told:
@@ -49,14 +50,13 @@ def with_links(faults: Iterable[Fault], facts: SetFacts) -> list[Fault]:
 
 
 def databases_linked(facts: SetFacts) -> list[str]:
-    """Return, in a sentence each, which databases of logs are links, and so were not looked at."""
-    return [Rules.DATABASE_LINKED.text.format(name) for name, decides in _databases(facts) if decides]
+    """Return, in a sentence each, which links have names of databases, and so were not looked at."""
+    return [Rules.DATABASE_LINKED.text.format(name) for name, _ in _databases(facts)]
 
 
 def no_database(facts: SetFacts) -> str:
     """Return that there is no database, and which links have names of some."""
-    links = (Rules.DATABASE_LINKED.text.format(name) for name, _ in _databases(facts))
-    return "; ".join(["there is no database here", *links])
+    return "; ".join(["there is no database here", *databases_linked(facts)])
 
 
 def links_to_databases(facts: SetFacts, others: Iterable[SetFacts]) -> tuple[str, ...]:
@@ -74,24 +74,39 @@ def _is_database(name: str, named: Container[str]) -> bool:
     return is_named_as_database(leaf_of(name), named)
 
 
-def _databases(facts: SetFacts) -> Iterator[tuple[str, bool]]:
+def _databases(facts: SetFacts, runs: Iterable[DatabaseRun] = ()) -> Iterator[tuple[str, bool]]:
     """Yield the links in the place of databases, each with whether it decides: a database of these logs is lacking.
 
-    The logs name it, and it is neither here nor in another set; or they name none, and no database is here.
+    It is attached where logs end, and is neither here nor in another set; or they name none, and no database is here.
     """
     here = [one for one in facts.databases if not one.temporary]
     leaves = {collision_key(one.leaf) for one in here}
     known = {one.header.signature for one in here if one.header is not None} | facts.elsewhere.keys()
     unread = {collision_key(one.leaf) for one in here if one.header is None}  # what is wrong with it is said of it
     wanted: dict[str, set[Signature]] = {}
-    for one in (one for log in facts.logs for one in log.attached):
+    for one in _attached(facts, runs):
         wanted.setdefault(collision_key(leaf_of(one.path)), set()).add(one.signature)
     alone = bool(facts.logs) and not here and not wanted
+    named = named_in(facts)
     for name in facts.links:
         key = collision_key(leaf_of(name))
         decides = not wanted[key] <= known and key not in unread if key in wanted else alone
-        if _is_database(name, wanted.keys()) and (decides or key not in leaves) and (here or facts.logs):
+        if _is_database(name, named) and (decides or key not in leaves) and (here or facts.logs):
             yield name, decides
+
+
+def _attached(facts: SetFacts, runs: Iterable[DatabaseRun]) -> Iterator[AttachedDatabase]:
+    """Yield what is attached where logs end: those that are played onto databases here, and those of other streams."""
+    for run in (run for run in runs if run.run):
+        known = run.facts.attached_at(run.end)
+        yield from known or ()
+        yield from run.run[-1].attached if known is None or run.need.low else ()
+    last: dict[Signature, LogFacts] = {}
+    for log in facts.logs:
+        if log.signature is not None and log.signature not in facts.owned_streams:
+            before = last.get(log.signature)
+            last[log.signature] = log if before is None else max(before, log, key=lambda one: one.generation or 0)
+    yield from (one for log in last.values() for one in log.attached)
 
 
 def _logs(facts: SetFacts) -> Iterator[tuple[int, str]]:
@@ -101,14 +116,14 @@ def _logs(facts: SetFacts) -> Iterator[tuple[int, str]]:
         yield parse_file_name(leaf_of(name)).generation or last + 1, name
 
 
-def _database_told(fault: Fault, deciding: dict[str, str]) -> Fault:
+def _database_told(fault: Fault, links: dict[str, tuple[str, bool]]) -> Fault:
     """Return the fault of a database that is not here as that of a link, where one has its name."""
     if fault.kind is not FaultKind.DATABASE_NOT_HERE or len(fault.files) != 1:
         return fault
-    name = deciding.get(collision_key(leaf_of(fault.files[0])))
-    if name is None:
+    name, decides = links.get(collision_key(leaf_of(fault.files[0])), ("", False))
+    if not name or (fault.blocks and not decides):
         return fault
-    found = Rules.DATABASE_LINKED.fault(name, files=(name,), severity=Severity.ERROR)
+    found = Rules.DATABASE_LINKED.fault(name, files=(name,), severity=Severity.ERROR if decides else Severity.WARNING)
     return replace(found, code=fault.code, databases=fault.databases)
 
 
