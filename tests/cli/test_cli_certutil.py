@@ -117,7 +117,8 @@ def test_a_key_never_blocks_a_plan_and_is_named_in_it(tmp_path: Path) -> None:
 def test_a_list_that_nobody_can_read_comes_back_all_the_same(tmp_path: Path) -> None:
     files = {**FULL, "DataBase/certbkxp.dat": b"no list at all"}
     created = done("create", tmp_path / "a.tokar", write(tmp_path / "backup", files))
-    assert "certbkxp.dat is kept as it is, but cannot be read as a location list" in created.stderr
+    assert created.stderr.count("certbkxp.dat, the list of where these files belong, is no good: ") == 1
+    assert "next: the databases can be recovered without it; certutil goes by it: give a right one" in created.stderr
     done("inspect", tmp_path / "a.tokar")
     done("restore", "-q", tmp_path / "a.tokar", "--certutil", tmp_path / "out")
     assert contents(tmp_path / "out") == files
@@ -237,7 +238,8 @@ BAD_LISTS = {
 def test_a_location_list_that_is_no_good_is_remarked_by_every_verb_that_judges(tmp_path: Path, what: str) -> None:
     raw, text = BAD_LISTS[what]
     archive = tmp_path / "a.tokar"
-    tokar("create", "-q", archive, write(tmp_path / "backup", {**NAMED, "DataBase/certbkxp.dat": raw}))
+    made = tokar("create", "-q", archive, write(tmp_path / "backup", {**NAMED, "DataBase/certbkxp.dat": raw}))
+    assert text in made.stderr, "while somebody has the server, a right one can still be given"
     kind = "locations-damaged" if NO_GOOD in text else "locations-foreign"
     for options in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
         result = done(*options, archive)
@@ -257,6 +259,8 @@ def test_a_location_list_of_this_set_is_not_remarked(tmp_path: Path, host: str, 
     raw = SERVER_LIST.replace(utf16(HOST), utf16(host))
     done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", {**files, "DataBase/certbkxp.dat": raw}))
     assert "certbkxp.dat" not in done("check", tmp_path / "a.tokar").stdout
+    again = done("create", "-q", tmp_path / "b.tokar", tmp_path / "backup")
+    assert "certbkxp.dat, the list" not in again.stderr
 
 
 def test_a_list_of_another_set_is_remarked_of_its_full_in_a_chain(tmp_path: Path) -> None:

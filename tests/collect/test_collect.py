@@ -223,7 +223,7 @@ def test_what_lies_beside_the_folder_of_certutil_is_listed(tmp_path: Path) -> No
 
 def test_a_location_file_that_cannot_be_read_is_kept_with_a_remark(tmp_path: Path) -> None:
     collection = gathered(write(tmp_path, {**CERTUTIL, "DataBase/certbkxp.dat": b"D\0x"}))
-    assert collection.notes[0].startswith("certbkxp.dat is kept as it is, but cannot be read as a location list: ")
+    assert collection.notes[0].startswith("certbkxp.dat, the list of where these files belong, is no good: ")
     assert collection.metadata["location_list"]["bytes"] == "RAB4"
 
 

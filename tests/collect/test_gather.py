@@ -86,7 +86,7 @@ def test_everything_else_is_listed_with_the_reason(tmp_path: Path) -> None:
         "db.jfm": "a flush map file, rebuilt by the engine",
         "edbres00001.jrs": "a reserve file, rebuilt by the engine",
         "edbtmp.log": "the next log being prepared, which nobody needs beside a current log",
-        "tmp.edb": "a temporary database",
+        "tmp.edb": "a temporary database: the engine makes it anew",
         "readme.txt": "not recognised",
     }
 

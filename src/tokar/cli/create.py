@@ -138,7 +138,7 @@ def create(
     is_plain &= all(one.kind == "unknown" for one in collection.gathered.candidates)
     # There may be very many, and they are done with: the verdict has need of the room.
     collection = replace(collection, gathered=replace(collection.gathered, candidates=()))
-    outcome, missing = (None, ()) if out == "-" else _judged(out, sealed, is_plain=is_plain)
+    outcome, missing, remarks = (None, (), ()) if out == "-" else _judged(out, sealed, is_plain=is_plain)
     if as_json:
         known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
         output.as_json(_json(out, collection, sealed) | known)
@@ -146,6 +146,9 @@ def create(
         output.note(f"warning: {names.printable(warning)}")
     _warn(out, examination)
     _warn_of_recovery(out, missing)
+    for one in remarks:
+        said = "" if talks and one.message in collection.notes else f"note: {names.printable(one.message)}; "
+        output.note(f"{said}next: {names.printable(one.next_step)}")
     if talks:
         _sum_up(out, collection, sealed, examination)
         output.last_line(outcome, collection.profile, say=output.note)
@@ -161,8 +164,11 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
         output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
-def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequence[Fault]]:
-    """Return what the verdict on the archive comes to, and what stands in the way of recovering its databases."""
+def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequence[Fault], Sequence[Fault]]:
+    """Return what the verdict on the archive comes to, what stands in the way of recovering its databases, and remarks.
+
+    Remarks are on the location list: whoever has the server can still give a right one.
+    """
     from tokar.format.archive import Archive  # noqa: PLC0415
     from tokar.sets.outcome import NOTHING_TO_RECOVER, LastLine, Word, outcome_of  # noqa: PLC0415 - loads much
 
@@ -170,7 +176,7 @@ def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequ
         with Archive(out) as archive:
             is_plain = not any(names.is_beside_a_set(one.name, one.size) for one in archive.entries)
     if is_plain:
-        return LastLine(Word.NOT_PROVEN, NOTHING_TO_RECOVER), ()
+        return LastLine(Word.NOT_PROVEN, NOTHING_TO_RECOVER), (), ()
     from tokar.sets.faults import FaultKind, Scope  # noqa: PLC0415
     from tokar.sets.judge import judge_set  # noqa: PLC0415
     from tokar.sets.read import facts_of_archive  # noqa: PLC0415
@@ -184,7 +190,8 @@ def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequ
     # What is wrong inside a single file was said by the examination already, but for what the logs say of its pages.
     new = (one for one in verdict.blocking if one.kind.scope is Scope.SET or one.kind is FaultKind.PAGES_OFF_CHAIN)
     missing = [*new]
-    return outcome_of(verdict, facts), missing if facts.databases else ()
+    lists = [one for one in verdict.remarks if one.kind in {FaultKind.LOCATIONS_DAMAGED, FaultKind.LOCATIONS_FOREIGN}]
+    return outcome_of(verdict, facts), missing if facts.databases else (), lists
 
 
 def _warn_of_recovery(out: str, missing: Sequence[Fault]) -> None:

@@ -34,6 +34,7 @@ from tokar.format.metadata import Head
 from tokar.format.records import MAX_JSON_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.location_list import CERTUTIL_LIST, parse_location_list
+from tokar.sets.faults import Rules
 from tokar.storage.sink import FileSink, Sink
 from tokar.trust.signatures import Signer
 
@@ -323,7 +324,7 @@ def _location_list(folder: certutil.CertutilFolder, notes: list[str]) -> dict[st
     try:
         parse_location_list(folder.location_list, wide=True)
     except LocationListError as error:
-        notes.append(f"{CERTUTIL_LIST} is kept as it is, but cannot be read as a location list: {error}")
+        notes.append(Rules.LOCATIONS_DAMAGED.fault(CERTUTIL_LIST, error).message)
     return {"location_list": metadata.location_list_json("w", folder.location_list)}
 
 

@@ -31,7 +31,7 @@ from tokar.ese import identify as ese
 from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
 from tokar.names import LINK, SET_ASIDE, collision_key, is_aside, is_key, leaf_of
-from tokar.sets.left_out import MADE_ANEW
+from tokar.sets.left_out import MADE_ANEW, TEMPORARY
 from tokar.storage.bytesource import FileSource
 
 _SEGMENTS: Final = "not recognised: its header is gone, and segments of a log follow"
@@ -53,7 +53,7 @@ _BY_NAME: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _NEXT_LEFT_OUT: Final = "the next log being prepared, which nobody needs beside a current log"
 _NEVER_BY_NAME: Final = {
     NameRole.NEXT_LOG: _NEXT_LEFT_OUT,
-    NameRole.TEMPORARY_DATABASE: "a temporary database",
+    NameRole.TEMPORARY_DATABASE: TEMPORARY,
     NameRole.REPAIR_REPORT: "the report of an integrity check or a repair (esentutl /g, /p)",
 }
 _NO_LOGS: Final = {FileKind.CHECKPOINT, FileKind.FLUSH_MAP}
