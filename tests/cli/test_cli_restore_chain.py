@@ -11,7 +11,7 @@ import pytest
 from chain_sets import DATABASE, TOP, archive, branch, checkpoint, database, dirty, full, increment, name_of, part
 from chain_stories import Contents, Story, new_story, take, target_for
 from command_line import Result, done, tokar
-from recovery_sets import flip
+from recovery_sets import flip, streaming
 from small_sets import contents, write
 
 from tokar import open as tokar_open
@@ -391,3 +391,20 @@ def test_a_set_without_logs_cannot_be_registered(tmp_path: Path) -> None:
     made = archive(tmp_path / "clean.tokar", {DATABASE: bytes(database())}, kind="collected")
     story = new_story(tmp_path / "server", seed=5, work=0)
     refused(tokar("restore", made.path, "--server", f"lab:{story.lab.folder}"), "nothing can be registered", 6)
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["damaged", "gone"])
+def test_a_later_full_that_is_no_good_is_the_cause_in_the_last_line_and_in_the_error(
+    tmp_path: Path, *, is_there: bool
+) -> None:
+    full(tmp_path, "old")
+    increment(tmp_path, "later", part(8, 8))
+    assert tokar("restore", "--dry-run", "--into", tmp_path / "out", "--chain", tmp_path).exit_code == 0
+    log = {name_of(10): flip(TOP[10], 100)} if is_there else {}
+    files = {DATABASE: bytes(streaming(9, 12)), **part(9, 9), **log, **part(11, 12), "main.pat": b""}
+    archive(tmp_path / "new.tokar", files, kind="full")
+    result = tokar("restore", "--dry-run", "--into", tmp_path / "out", "--chain", tmp_path)
+    assert result.exit_code == 6
+    cause = f"{name_of(10)} cannot be read" if is_there else "log 0xA is missing"
+    assert cause in result.stdout.splitlines()[-1]
+    assert f"new.tokar cannot be restored: {cause}" in result.error

@@ -92,7 +92,12 @@ def restorable(
     if not sound:
         label = chain.sets[starts[-1].number].label
         raise _refusal(*in_order(starts[-1].blocking), text=f"{label} cannot be restored: ")
-    start = _latest(chain, sound) if target is None else _reaching(chain, sound, target)
+    try:
+        start = _latest(chain, sound) if target is None else _reaching(chain, sound, target)
+    except NotRestorableError:
+        if target is None:  # the root cause goes first: what is wrong with a later set may be why logs are not reached
+            _demand_none_in_place(chain, starts, max(sound, key=lambda one: one.floor), target)
+        raise
     _demand_none_in_place(chain, starts, start, target)
     return _select(chain, start, target)
 
