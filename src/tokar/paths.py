@@ -138,8 +138,7 @@ def native(text: str, base: str, *, windows: bool = os.name == "nt") -> str:
     """
     if not base:
         return text
-    found = take_apart(text)
-    if found is not None and found.host != "/" and not windows:
+    if not windows and text[:1] != "/" and (found := take_apart(text)) is not None and found.host != "/":
         return text
     if windows:
         return ntpath.normpath(ntpath.join(base, text))

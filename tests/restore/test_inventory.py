@@ -183,3 +183,20 @@ def test_every_call_takes_a_path_as_long_as_it_is(
     path = f"{tmp_path}/long{below}"
     found = take_inventory([path]).directories[path]
     assert (found.state, found.path, [one.name for one in found.found]) == (state, path, [] if below else ["edb.log"])
+
+
+def test_what_is_above_many_directories_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    looked = inventory._above
+    monkeypatch.setattr(inventory, "_above", lambda path: asked.append(path) or looked(path))
+    paths = [str(tmp_path / f"{number}") for number in range(50)]
+    found = take_inventory(paths).directories
+    assert asked == [str(tmp_path)]
+    assert len({one.identity for one in found.values()}) == 50
+    assert [one.path for one in found.values()] == paths
+
+
+@pytest.mark.parametrize("end", ["/", "//"])
+def test_a_separator_at_the_end_makes_no_other_directory(tmp_path: Path, end: str) -> None:
+    one, other = (take_inventory([path]).directories[path] for path in (f"{tmp_path}/a", f"{tmp_path}//a{end}"))
+    assert one.identity == other.identity

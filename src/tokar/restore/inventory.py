@@ -182,7 +182,8 @@ def take_inventory(paths: Iterable[str], identify: Callable[[Path], str | None] 
         identify: Tells from content what a file is to the engine, or None; asked for regular files whose names say
             nothing. An error that it raises counts as None.
     """
-    return Inventory({path: _look(path, identify) for path in dict.fromkeys(paths)})
+    rooms: dict[str, TargetDirectory] = {}
+    return Inventory({path: _look(path, identify, rooms) for path in dict.fromkeys(paths)})
 
 
 def not_looked_at(paths: Iterable[str]) -> Inventory:
@@ -195,12 +196,14 @@ def not_looked_at(paths: Iterable[str]) -> Inventory:
     )
 
 
-def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDirectory:
-    """Return what is at one path."""
+def _look(
+    path: str, identify: Callable[[Path], str | None] | None, rooms: dict[str, TargetDirectory]
+) -> TargetDirectory:
+    """Return what is at one path; `rooms` is what is known of directories in which others would be made."""
     try:
         info = os.lstat(long_path(path))
     except FileNotFoundError:
-        return _missing(path)
+        return _missing(path, rooms)
     except (OSError, ValueError) as error:
         return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
     if stat.S_ISLNK(info.st_mode):
@@ -215,25 +218,35 @@ def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDir
     return replace(seen, busy=is_held(path, LOCK_NAME))
 
 
-def _missing(path: str) -> TargetDirectory:
+def _missing(path: str, rooms: dict[str, TargetDirectory]) -> TargetDirectory:
     """Return what there is to know of a directory that would have to be made."""
-    below = Path(path)
-    missing: list[str] = []
-    for ancestor in below.parents:
-        missing.append(names.collision_key(below.name))
+    below, missing = str(Path(path)), list[str]()
+    while (ancestor := os.path.dirname(below)) != below:  # noqa: PTH120 - text, as everywhere in a plan
+        missing.append(names.collision_key(os.path.basename(below)))  # noqa: PTH119
         below = ancestor
-        try:
-            info = os.stat(long_path(str(ancestor)))  # noqa: PTH116 - a path that is made longer
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
-        if not stat.S_ISDIR(info.st_mode):
-            return TargetDirectory(path, TargetState.UNREADABLE, fault=f"{ancestor} is not a directory")
-        identity = "/".join((inode_of(info), *reversed(missing)))
-        seen = _with_room(path, TargetState.MISSING, str(ancestor), identity, FoundList())
-        return replace(seen, busy=len(missing) == 1 and is_held(os.path.realpath(ancestor), lock_beside(path)))
+        if (room := rooms.get(ancestor)) is None:
+            if (room := _above(ancestor)) is None:
+                continue
+            rooms[ancestor] = room
+        if room.state is TargetState.UNREADABLE:
+            return replace(room, path=path)
+        identity = "/".join((room.identity, *reversed(missing)))
+        busy = len(missing) == 1 and is_held(os.path.realpath(ancestor), lock_beside(path))
+        return replace(room, path=path, identity=identity, busy=busy)
     return TargetDirectory(path, TargetState.UNREADABLE, fault="no directory above it exists")
+
+
+def _above(ancestor: str) -> TargetDirectory | None:
+    """Return what a directory in which others would be made says of them, or None where there is none."""
+    try:
+        info = os.stat(long_path(ancestor))  # noqa: PTH116 - a path that is made longer
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        return TargetDirectory(ancestor, TargetState.UNREADABLE, fault=_why(error))
+    if not stat.S_ISDIR(info.st_mode):
+        return TargetDirectory(ancestor, TargetState.UNREADABLE, fault=f"{ancestor} is not a directory")
+    return _with_room(ancestor, TargetState.MISSING, ancestor, inode_of(info), FoundList())
 
 
 def _with_room(path: str, state: TargetState, above: str, identity: str, found: FoundList) -> TargetDirectory:
