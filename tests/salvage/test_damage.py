@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,9 +22,11 @@ from tokar.salvage import runs as salvage_runs
 from tokar.salvage.damage import DamageMap, map_damage
 from tokar.salvage.find import InputWindow, RecordFinder, RecordReader
 from tokar.salvage.rebuild import parts
-from tokar.storage.bytesource import BytesSource
+from tokar.storage.bytesource import BytesSource, FileSource
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tokar.salvage.runs import RecordRun
 
 WHOLE = whole_archive()
@@ -385,3 +389,66 @@ def test_a_window_gives_fewer_bytes_only_at_the_end() -> None:
 def test_limits_of_the_format_bound_the_damage_map() -> None:
     assert salvage_runs._MAX_RUNS >= records.MAX_ENTRIES
     assert salvage_runs._MAX_OUTSIDE >= records.MAX_OUTSIDE_RECORDS
+
+
+# --- files with holes -------------------------------------------------------------------------------------------------
+
+
+def sparse(path: Path, *parts: tuple[int, bytes], size: int) -> Path:
+    """A file of bytes at their places, with holes between."""
+    with path.open("wb") as file:
+        for at, data in parts:
+            file.seek(at)
+            file.write(data)
+        file.truncate(size)
+    return path
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_DATA"), reason="the system tells of no holes")
+def test_a_hole_of_a_terabyte_is_passed_over(tmp_path: Path) -> None:
+    path = sparse(tmp_path / "a", (0, b"junk"), (1 << 35, WHOLE[:-60]), (1 << 39, WHOLE[-60:]), size=1 << 40)
+    reports: list[int] = []
+    with FileSource(path) as source:
+        found = map_damage(source, progress=reports.append)
+    assert found.id == OLD_ID
+    assert found.root is not None
+    assert found.moved_size
+    assert sum(reports) == 1 << 40
+
+
+@examples(30)
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=4, unique=True),
+    st.lists(st.integers(1, len(WHOLE) - 1), max_size=3, unique=True),
+    st.integers(-90, 90),
+    st.booleans(),
+)
+def test_holes_make_no_other_find(
+    tmp_path_factory: pytest.TempPathFactory, places: list[int], cuts: list[int], shift: int, whole: bool
+) -> None:
+    """Wherever records stand in or beside holes, the same is found as in the same bytes without a hole."""
+    bounds = [0, *sorted(cuts), len(WHOLE)]
+    cut = [WHOLE[one:other] for one, other in itertools.pairwise(bounds)]
+    at = [max((place << 16) + (shift if number else 0), 0) for number, place in enumerate(sorted(places))]
+    parts = [(one, part) for one, part in zip(at, cut[: len(at)], strict=False)]
+    parts += [(at[0], WHOLE)] if whole else []
+    path = sparse(tmp_path_factory.mktemp("holes") / "a", *parts, size=3 << 20)
+    with FileSource(path) as source:
+        assert _told(source) == _told(BytesSource(path.read_bytes()))
+
+
+def _told(source: BytesSource | FileSource) -> object:
+    try:
+        found = map_damage(source)
+    except FormatError as error:
+        return str(error)
+    return found.id, found.tag, runs_of(found), found.named, found.moved_size, found.preamble_is_good
+
+
+def test_where_the_system_tells_of_no_holes_all_bytes_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = sparse(tmp_path / "a", (1 << 20, b"x"), size=2 << 20)
+    with FileSource(path) as source:
+        assert source.next_data(0) in {0, 1 << 20}  # as the file system has it
+        assert source.next_data(2 << 20) == 2 << 20
+        monkeypatch.delattr(os, "SEEK_DATA", raising=False)
+        assert source.next_data(5) == 5

@@ -22,7 +22,7 @@ from tokar.errors import BadMagicError, FormatError, SourceChangedError, Unsuppo
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble
 from tokar.format.records import CHECKED_SIZE, HEAD_SIZE, MAGIC, RECORD_HEAD, Packer, RecordHead
-from tokar.storage.bytesource import ByteSource
+from tokar.storage.bytesource import ByteSource, FileSource
 
 _HEAD: Final = Packer(RECORD_HEAD)
 _FIRST_WINDOW_SIZE: Final = 4 << 10
@@ -80,6 +80,11 @@ class InputWindow:
             self.start = at
             return 0
         return offset
+
+    def after(self, size: int) -> int:
+        """Return the first place where `size` bytes are not all in memory and the first is not in a hole, a zero."""
+        at = self.end - size + 1
+        return max(at, self._source.next_data(at)) if isinstance(self._source, FileSource) else at
 
     def view(self, at: int, size: int) -> memoryview:
         """Return `size` bytes at `at`, fewer only at the end of the input; valid for ever."""
@@ -189,7 +194,7 @@ class RecordFinder:
                 return window.start + found
             if len(window.data) < HEAD_SIZE:
                 break
-            start = window.end - HEAD_SIZE + 1
+            start = window.after(HEAD_SIZE)
         return self._size
 
     def _search(self, start: int) -> int:
@@ -335,7 +340,7 @@ def moved_preamble(source: ByteSource, tag: bytes, stop: int) -> bytes | None:
             ):
                 return data[_PREAMBLE_ID]
             found = window.data.find(MAGIC, found + 1, limit)
-        at = window.end - bodies.PREAMBLE_SIZE + 1
+        at = window.after(bodies.PREAMBLE_SIZE)
     return None
 
 

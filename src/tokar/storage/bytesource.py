@@ -228,6 +228,15 @@ class FileSource:
             done += count
         return done
 
+    def next_data(self, offset: int) -> int:
+        """Return where the first bytes from `offset` on stand that may be other than zero: holes are passed over."""
+        if not hasattr(os, "SEEK_DATA"):
+            return offset
+        try:
+            return min(os.lseek(self._descriptor, offset, os.SEEK_DATA), self.size)
+        except OSError as error:
+            return self.size if error.errno == errno.ENXIO else offset  # not all file systems tell of holes
+
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         if self._descriptor >= 0:
