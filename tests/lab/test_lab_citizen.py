@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from command_line import InThisProcess, done, tokar
 from engine_by_hand import new_story
 
+from tokar import lab as lab_package
 from tokar.errors import InputError, StorageError
 from tokar.lab.engine import ERAS, EngineError
 from tokar.lab.lab import open_lab
@@ -293,3 +295,13 @@ def test_a_lab_may_be_named_by_a_link_to_it(lab: Path, tmp_path: Path) -> None:
     (lab / "C" / "Windows").symlink_to("Windows")
     result = tokar("lab", "work", lab)
     assert (result.exit_code, "links lead in a circle" in result.hint) == (1, True)
+
+
+def test_every_refusal_of_the_engine_has_a_next_step() -> None:
+    folder = Path(str(lab_package.__file__)).parent
+    raised = {
+        int(one[1]) for path in folder.glob("*.py") for one in re.finditer(r"EngineError\(\s*(-\d+)", path.read_text())
+    }
+    assert {-615, -1811} < raised
+    assert [code for code in raised if not EngineError(code, "no").hint] == []
+    assert EngineError(-615, "no", hint="another").hint == "another"

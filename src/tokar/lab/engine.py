@@ -121,13 +121,14 @@ class EngineError(SourceError):
         code: The JET number, negative.
         message: What is wrong, in one line.
         path: The file concerned.
-        hint: What to do next.
+        hint: What to do next; what the table of codes says where it is None.
     """
 
     def __init__(self, code: int, message: str, *, path: Path | str | None = None, hint: str | None = None) -> None:
         self.code = code
-        self.name = codes.of_engine(code).name
-        super().__init__(f"{message}: {self.name}, {code}", path=path, hint=hint)
+        known = codes.of_engine(code)
+        self.name = known.name
+        super().__init__(f"{message}: {self.name}, {code}", path=path, hint=hint or known.next_step or None)
 
 
 T = TypeVar("T")
