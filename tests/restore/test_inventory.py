@@ -188,7 +188,12 @@ def test_every_call_takes_a_path_as_long_as_it_is(
 def test_what_is_above_many_directories_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     looked = inventory._above
-    monkeypatch.setattr(inventory, "_above", lambda path: asked.append(path) or looked(path))
+
+    def above(path: str) -> TargetDirectory | None:
+        asked.append(path)
+        return looked(path)
+
+    monkeypatch.setattr(inventory, "_above", above)
     paths = [str(tmp_path / f"{number}") for number in range(50)]
     found = take_inventory(paths).directories
     assert asked == [str(tmp_path)]

@@ -186,3 +186,10 @@ def test_what_is_small_by_nature_is_read_whole_or_refused(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="it has more than 4 bytes") as caught:
         bytesource.read_whole(tmp_path / "file", 4)
     assert caught.value.path == tmp_path / "file"
+
+
+def test_what_is_too_large_to_be_small_by_nature_has_a_next_step(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"123456")
+    with pytest.raises(InputError) as caught:
+        bytesource.read_whole(tmp_path / "file", 5)
+    assert caught.value.hint == "was another file meant? name a shorter one"

@@ -159,7 +159,8 @@ def read_whole(path: Path | str, most: int) -> bytes:
     if data is None:  # of a device in the shape of a file, as /proc has
         raise StorageError("nothing can be read of it yet, and a file is wanted", path=path)
     if len(data) > most:
-        raise InputError(f"it has more than {most:,} bytes, and so is not what belongs there", path=path)
+        hint = "was another file meant? name a shorter one"
+        raise InputError(f"it has more than {most:,} bytes, and so is not what belongs there", path=path, hint=hint)
     return data
 
 
