@@ -101,6 +101,7 @@ class ArchiveError(Exception):
 
     exit_code: ClassVar[int] = 1
     hint_text: ClassVar[str | None] = None
+    otherwise: str | None = None  # The next step where neither `hint` nor what the system said tells one
     word: ClassVar[str] = "failed"
 
     def __init_subclass__(cls, **settings: object) -> None:
@@ -195,7 +196,8 @@ def hint_of(error: ArchiveError) -> str | None:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__
-    return error.hint or (_NEXT_STEPS.get(cause.errno or 0) if cause is not None else None)
+    of_system = _NEXT_STEPS.get(cause.errno or 0) if cause is not None else None
+    return error.hint or of_system or error.otherwise
 
 
 class InputError(ArchiveError):

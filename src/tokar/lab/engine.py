@@ -121,14 +121,15 @@ class EngineError(SourceError):
         code: The JET number, negative.
         message: What is wrong, in one line.
         path: The file concerned.
-        hint: What to do next; what the table of codes says where it is None.
+        hint: What to do next; where it is None, what the system or the table of codes says.
     """
 
     def __init__(self, code: int, message: str, *, path: Path | str | None = None, hint: str | None = None) -> None:
         self.code = code
         known = codes.of_engine(code)
         self.name = known.name
-        super().__init__(f"{message}: {self.name}, {code}", path=path, hint=hint or known.next_step or None)
+        super().__init__(f"{message}: {self.name}, {code}", path=path, hint=hint)
+        self.otherwise = known.next_step or None
 
 
 T = TypeVar("T")
