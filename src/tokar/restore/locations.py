@@ -192,10 +192,8 @@ def _parse_toml(data: bytes, profile: str, base: str, source: str) -> LocationFi
 
     try:
         text = data.decode("utf-8-sig")
-        document = _plain_document(text)
-        if document is None:
-            _demand_shape(text)
-            document = tomllib.loads(text)
+        _demand_shape(text)
+        document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise LocationListError("it is neither a raw list nor UTF-8 text", offset=error.start) from error
     except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
@@ -208,38 +206,6 @@ def _parse_toml(data: bytes, profile: str, base: str, source: str) -> LocationFi
         tuple(itertools.starmap(reader.target, reader.rows(document, "file"))),
         tuple(itertools.starmap(reader.path_map, reader.rows(document, "map"))),
     )
-
-
-_GAP: Final = r"[ \t]*+"
-_CONTROLS: Final = r"\x00-\x08\x0a-\x1f\x7f"
-_PLAIN_LINE: Final = (
-    rf"{_GAP}(?:\[\[{_GAP}(location|file|map){_GAP}\]\]"
-    rf"|(token|path|kind|name|prefix|directory){_GAP}={_GAP}"
-    rf"(?:\"((?:[^\"\\{_CONTROLS}]|\\\\)*+)\"|'([^'{_CONTROLS}]*+)'|((?:0|[1-9][0-9]{{0,2}})(?![\w.+-])))"
-    rf")?{_GAP}(?:#[^{_CONTROLS}]*+)?(?:\r?\n|\Z)"
-)
-_PLAIN: Final = re.compile(rf"(?:{_PLAIN_LINE})*+")
-_PLAIN_LINES: Final = re.compile(_PLAIN_LINE)
-
-
-def _plain_document(text: str) -> dict[str, Any] | None:
-    """Return what TOML of one plain line for each row and each value says, in a fifth of the time; None of other text.
-
-    Whatever it takes, the parser of TOML takes for the same.
-    """
-    if not _PLAIN.fullmatch(text):
-        return None
-    document: dict[str, Any] = {}
-    row: dict[str, str | int] | None = None
-    for table, key, quoted, literal, number in _PLAIN_LINES.findall(text):
-        if table:
-            row = {}
-            document.setdefault(table, []).append(row)
-        elif key:
-            if row is None or key in row:
-                return None
-            row[key] = int(number) if number else quoted.replace("\\\\", "\\") or literal
-    return document
 
 
 _MOST_PARTS: Final = 16  # of a dotted key; here none has two
