@@ -106,6 +106,24 @@ def test_the_set_that_has_all_databases_is_taken_although_a_later_one_has_some(t
         assert (checked.json()["outcome"], checked.exit_code) == (result.json()["outcome"], 0)
 
 
+def test_a_database_that_was_made_anew_under_its_name_is_one_to_a_choice(tmp_path: Path) -> None:
+    """Defragmentation gives a database another signature, in the same log stream."""
+    anew = ((BOTH[0][0], OTHER),)
+    all_logs = logs(5, 12, attached=(BOTH[0],)) | {
+        one: data for one, data in logs(5, 12, attached=anew).items() if one >= name(9) or one == name(12)
+    }
+    later = {DATABASE: bytes(dirty(10, 11, signature=OTHER)), **part(10, 11, all_logs)}
+    sets = [
+        archive(tmp_path / "before.tokar", {DATABASE: bytes(dirty(5, 7)), **part(5, 7, all_logs)}).path,
+        archive(tmp_path / "after.tokar", later).path,
+    ]
+    assert took(planned(sets, "--json")) == ["after"]
+    for verb in ("check", "chain"):
+        result = tokar(verb, *sets)
+        assert result.exit_code == 0
+        assert "each by itself" not in result.stdout.splitlines()[-1]
+
+
 def test_a_set_of_all_databases_that_does_not_come_to_the_end_is_not_taken(tmp_path: Path) -> None:
     later = {DATABASE: bytes(dirty(10, 11)), **part(10, 11)}
     sets = made(tmp_path, together=TOGETHER, main=later)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Final
 
 from tokar.ese.values import Signature
+from tokar.names import collision_key
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.beside import where_of, without_copies
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
@@ -124,12 +125,25 @@ def databases_in(backup_set: BackupSet) -> set[Signature | None]:
     return {one if one is not None and one.is_set else None for one in found}
 
 
+def _lacks(one: BackupSet, other: BackupSet) -> bool:
+    """Return whether a set has not every database of another of its server.
+
+    One that was made anew, as defragmentation does, has another signature and the same name.
+    """
+    own = databases_in(one) - {None}
+    names = {collision_key(database.leaf) for database in one.facts.databases}
+    return any(
+        collision_key(database.leaf) not in names and (database.header is None or database.header.signature not in own)
+        for database in other.facts.databases
+        if not database.temporary
+    )
+
+
 def with_all(sets: Sequence[BackupSet], starts: Sequence[ChainStart], target: int | None = None) -> list[ChainStart]:
     """Return the sets that have the databases of all of them, and come as far as any, or to the target (`PAIR-13`)."""
-    wanted = {each for start in starts for each in databases_in(sets[start.number])}
     reach = max((start.reach for start in starts), default=0)
     far = [start for start in starts if target is not None or start.reach == reach]
-    return [start for start in far if databases_in(sets[start.number]) >= wanted]
+    return [one for one in far if not any(_lacks(sets[one.number], sets[other.number]) for other in starts)]
 
 
 def choice_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart], target: int | None = None) -> Fault | None:
