@@ -287,6 +287,42 @@ def test_other_files_and_folders_in_a_lab_are_in_nobodys_way(lab: Path) -> None:
     done("lab", "work", lab)
 
 
+@pytest.mark.parametrize("is_file", [False, True])
+@pytest.mark.parametrize(("key", "code"), [("logs", -1025), ("system", -1024)])
+def test_a_lab_without_a_folder_says_which_and_what_to_do(key: str, code: int, is_file: bool, lab: Path) -> None:
+    config = json.loads((lab / "lab.json").read_text())
+    (lab / "lab.json").write_text(json.dumps({**config, key: "E:\\gone"}))
+    if is_file:
+        (lab / "E").mkdir()
+        (lab / "E" / "gone").write_text("a file")
+    backup = ("backup", f"lab:{lab}", lab.parent / "f.tokar", "--type", "copy")
+    for words in (
+        *(("lab", one, lab) for one in ("show", "work", "recover", "defragment")),
+        ("probe", backup[1]),
+        backup,
+    ):
+        result = tokar(*words)
+        assert (result.exit_code, f"{code} (" in result.error, "gone" in result.error) == (1, True, True), words
+        assert "put it back" in result.hint
+
+
+def test_a_registration_whose_folder_is_gone_says_so(lab: Path) -> None:
+    told = {"low_log": 1, "high_log": 1, "restore_map": [], "log_path": None, "checkpoint_path": None, "status": 0}
+    (lab / "restore-in-progress.json").write_text(json.dumps({**told, "backup_log_path": "E:\\gone"}))
+    result = tokar("lab", "recover", lab)
+    assert (result.exit_code, "there is no folder of the restored logs" in result.error) == (1, True)
+    assert "put it back" in result.hint
+
+
+def test_a_server_that_has_lost_its_folders_can_be_restored_to(lab: Path, tmp_path: Path) -> None:
+    done("backup", f"lab:{lab}", tmp_path / "f.tokar", "--type", "full")
+    shutil.rmtree(lab / "C")
+    assert "tokar restore --server" in tokar("lab", "recover", lab).hint
+    done("restore", "--server", f"lab:{lab}", tmp_path / "f.tokar")
+    done("lab", "recover", lab)
+    done("lab", "show", lab)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_a_lab_may_be_named_by_a_link_to_it(lab: Path, tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(lab)

@@ -189,6 +189,7 @@ def contents_digest(records: dict[bytes, bytes]) -> str:
 
 
 def _facts(lab: Lab) -> dict[str, Any]:
+    lab.demand_folders()
     logs = sorted(closed_logs(lab.place.logs, lab.place.base))
     contents = _contents(lab)
     databases = {

@@ -41,6 +41,9 @@ from tokar.storage.directory import Directory, Lock
 _LOCK_NAME: Final = ".in-use"
 _IN_USE: Final = "another process works in this lab"
 _IN_USE_HINT: Final = "wait until it has ended, or end it: what it holds is free then"
+_NO_FOLDER_HINT: Final = (
+    "put it back with what was in it, or restore to this lab: tokar restore --server lab:DIR ARCHIVE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,7 @@ class Lab:
         path, logs = registration.backup_log_path, life.place.logs
         folder = local_path(self.folder, path) if path else logs
         demand_inside(self.folder, folder)
+        _demand_folder(folder, "restored logs", -1023)
         demand_own_files(folder)
         restored = RegisteredSet(folder, registration.low_log, registration.high_log)
         recovered = hard_recovery(replace(life, place=self._restored(registration, life.place)), restored)
@@ -308,7 +312,17 @@ class Lab:
         paths = [path] if path else list(closed_logs(place.logs, place.base).values())
         return read_log(paths[-1]).header.signature if paths else life.new_signature()
 
+    def demand_folders(self) -> None:
+        """Check that the folders of logs and checkpoint are there: the engine makes none.
+
+        Raises:
+            EngineError: One is missing (-1025, -1024), or is no folder.
+        """
+        for code, what, folder in ((-1025, "logs", self.place.logs), (-1024, "checkpoint", self.place.system)):
+            _demand_folder(folder, what, code)
+
     def _new_life(self) -> Life:
+        self.demand_folders()
         self._change_config(lives=self.config.lives + 1)
         seed, lives = self.config.seed, self.config.lives
         return Life(self.place, self.era, Clock(seed, lives, utc=self.era.utc), Chance(seed, lives))
@@ -317,6 +331,13 @@ class Lab:
         """Change what it remembers, while the lock is held."""
         self.config = replace(self.config, **changes)  # type: ignore[arg-type] # the names are those of the fields
         save_config(self.folder, self.config)
+
+
+def _demand_folder(folder: Path, what: str, code: int) -> None:
+    with storage_errors("look for the folder", folder):
+        is_there = folder.is_dir()
+    if not is_there:
+        raise EngineError(code, f"there is no folder of the {what}", path=folder, hint=_NO_FOLDER_HINT)
 
 
 def _drive_path(path: str) -> str:
