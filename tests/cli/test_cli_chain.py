@@ -5,10 +5,24 @@ from typing import TYPE_CHECKING
 import pytest
 from command_line import done, tokar
 from ese_files import STREAM
-from recovery_sets import DATABASE, OTHER_STREAM, archive, database, dirty, logs, moment, prior_of, streaming, write
+from recovery_sets import (
+    DATABASE,
+    OTHER_STREAM,
+    archive,
+    database,
+    dirty,
+    flip,
+    logs,
+    moment,
+    prior_of,
+    streaming,
+    write,
+)
 
 from tokar.ese.values import LogPosition
 from tokar.format.archive import Archive
+from tokar.format.bodies import TAIL_SIZE, Tail
+from tokar.format.records import build_head
 from tokar.sets.receipt import ArchiveTold, BackupTold, LogTold, Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
@@ -222,7 +236,7 @@ def test_damage_that_no_file_needs_is_named_by_every_verb_and_refuses_nothing(fo
     damaged.write_bytes(data)
     line = f"NOT PROVEN: the check of a HEAD record is wrong ({damaged}, at byte 32 (0x20)): no file needs that record"
     for given in ([folder], [*sorted(folder.iterdir())]):
-        for verb in (["check"], ["check", "--content"], ["chain", "--content"]):
+        for verb in VERBS[:4]:
             result = tokar(*verb, *given)
             assert (result.stdout.splitlines()[-1], result.exit_code) == (line, 4), verb
         chain = ["--chain"] * (given == [folder])
@@ -241,6 +255,79 @@ def test_damage_that_no_file_needs_is_named_by_every_verb_and_refuses_nothing(fo
     result = tokar("check", folder / "full.tokar")
     assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: the check of a FILE record is wrong")
     assert result.exit_code == 4
+
+
+def test_damage_in_what_an_archive_keeps_of_its_files_is_said_by_every_verb(folder: Path) -> None:
+    made = folder / "day" / "full.tokar"
+    made.parent.mkdir()
+    done("create", "-q", made, write(folder / "in", {DATABASE: bytes(streaming(5, 7)), **part(5, 7)}))
+    with Archive(made) as opened:
+        at = next(row.position for row in opened.rows if row.kind == b"fact") + 70
+    made.write_bytes(flip(made.read_bytes(), at))
+    for given in ([made], [made.parent], [made, folder / "inc1.tokar"]):
+        said = set()
+        for verb in (*VERBS, ["restore", "--into", folder / f"out{len(given)}{given[0].is_dir()}"]):
+            chain = ["--chain"] * (verb[0] == "restore" and given[0].is_dir())
+            result = tokar(*verb, *chain, *given)
+            said.add(result.stdout.splitlines()[-1])
+            assert result.exit_code == (0 if verb[0] == "restore" else 4), verb
+        (line,) = said
+        assert line.startswith(f"NOT PROVEN: the check of a fact record is wrong ({made}, at byte ")
+        assert line.endswith("no file needs that record")
+
+
+@pytest.mark.parametrize("name", ["a copy.tokar", "z copy.tokar"])
+@pytest.mark.parametrize("of", ["full", "inc2"])
+def test_a_damaged_copy_of_an_archive_that_is_here_whole_decides_in_no_verb(of: str, name: str, folder: Path) -> None:
+    data, copy = (folder / f"{of}.tokar").read_bytes(), folder / name
+
+    def said() -> list[tuple[str, int]]:
+        found = []
+        for verb in VERBS:
+            result = tokar(*verb, *["--chain"] * (verb[0] == "restore"), folder)
+            found.append((result.stdout.splitlines()[-1], result.exit_code))
+            if copy.exists():
+                assert str(copy) in result.stdout + result.stderr, "it is named"
+        return found
+
+    with Archive(folder / f"{of}.tokar") as opened:
+        places = {f"{row.kind.decode()} {row.position}": row.position + 60 for row in opened.rows}
+        places |= {"its end": len(data) - 30, "what names its end": opened.root_head.position + 60}
+        content = opened.records(opened.entry(0)).data_positions[0] + 99
+    assert len(places) == 6
+    whole = said()
+    assert [code for _, code in whole] == [0] * 5
+    for what, at in places.items():
+        copy.write_bytes(flip(data, at))
+        assert said() == whole, what
+        assert all(tokar(*verb, "--json", folder).json()["spared"][-1]["path"] == str(copy) for verb in VERBS[:4])
+        assert "error" not in tokar("check", "--json", folder).json()
+        assert tokar("verify", copy).exit_code != 0
+    copy.write_bytes(flip(data, content))
+    for verb in VERBS[:2] + VERBS[3:4]:  # the others do not look at it
+        result = tokar(*verb, folder)
+        assert (result.stdout.splitlines()[-1], result.exit_code) == whole[VERBS.index(verb)]
+        assert str(copy) in result.stdout
+    (folder / f"{of}.tokar").unlink()
+    copy.write_bytes(flip(data, places["its end"]))
+    assert {code for _, code in said()} == {4}, "it is here no more"
+
+
+def test_what_only_has_the_id_of_an_archive_that_is_here_whole_is_not_passed_over(folder: Path) -> None:
+    data = (folder / "inc2.tokar").read_bytes()
+    with Archive(folder / "inc2.tokar") as opened:
+        at = next(row.position for row in opened.rows if row.kind == b"SUMM")
+        end = Tail(opened.root_head.position, bytes(32)).build()
+        head, _ = build_head(b"TAIL", opened.id[:8], len(data) - TAIL_SIZE, end)
+    (folder / "other.tokar").write_bytes(flip(data[:-TAIL_SIZE] + head + end, at + 60))
+    said = set()
+    for verb in VERBS:
+        result = tokar(*verb, *["--chain"] * (verb[0] == "restore"), folder)
+        said.add((result.stdout.splitlines()[-1], result.exit_code))
+    ((line, code),) = said
+    assert line.startswith("NOT PROVEN: cannot be read: ")
+    assert f"({folder}/other.tokar, " in line
+    assert code == 4
 
 
 def test_of_several_that_cannot_be_read_one_is_named_in_whatever_order(folder: Path) -> None:

@@ -111,7 +111,7 @@ def check(
         one.attempt(partial(one.replay, chain, lying), alone=len(opened) == 1)
     chained = _chained(chain, complete=request.complete)
     archives = tuple(one.result(chain, chained) for one in opened)
-    return CheckReport(archives=archives, chain=chain, complete=request.complete)
+    return CheckReport(archives=archives, chain=chain, complete=request.complete, given=given.sets)
 
 
 def _with_steps(one: ArchiveCheck, chain: Chain) -> ArchiveCheck:
@@ -238,12 +238,11 @@ class _Check:
     def _consistent(self, archive: Archive, seen: SeenFiles) -> SetFacts:
         recorded = RecordedFacts(archive)
         examine = self._request.content and not archive.is_locked
-        self.backup_set = set_of_archive(
+        self.backup_set = found = set_of_archive(
             archive, label=self.path, examine=examine, recorded=recorded, seen=seen.take if examine else None
         )
-        read = self.backup_set.facts
-        self._follow(self.backup_set, open_in(archive), recorded)
-        return read
+        self._follow(replace(found, damage=self._rungs[Rung.INTACT].damage), open_in(archive), recorded)
+        return found.facts
 
     def judge(self) -> None:
         """Judge what was read, which takes room: nothing is open any more."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cached_property
 from itertools import chain as in_turn
 from itertools import takewhile
+from pathlib import Path
 from typing import Any, Final
 
 from tokar.as_json import as_json, fields_json
 from tokar.codes import Code
+from tokar.collect.on_disk import missed_by, spared_by
 from tokar.errors import ArchiveError, FormatError, SetError
-from tokar.sets.backup_set import BackupSet
-from tokar.sets.chain import Chain
+from tokar.sets.backup_set import BackupSet, found_beside
+from tokar.sets.chain import Chain, SparedSet
 from tokar.sets.faults import Fault
 from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict
@@ -159,15 +162,19 @@ class ArchiveCheck:
     @property
     def outcome(self) -> LastLine:
         """What it comes to, all rungs together."""
+        judged = self.outcome_of_files
+        return with_damage(judged, (error for result in self.rungs for error in result.damage)) or judged
+
+    @property
+    def outcome_of_files(self) -> LastLine:
+        """The same without damage in records that no file needs."""
         found = [one for result in self.rungs for one in result.causes]
         part = next((result.part for result in self.rungs if result.part), None)
         unjudged = [one for result in self.rungs for one in result.unproven]
         unasked = [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
         if self.backup_set is not None:
             unasked += not_asked_in(self.backup_set.facts)
-        damage = (error for result in self.rungs for error in result.damage)
-        judged = weigh(found, LeftOpen(unjudged, unasked), part)
-        return with_damage(judged, damage) or judged
+        return weigh(found, LeftOpen(unjudged, unasked), part)
 
     @property
     def outcome_if_spared(self) -> LastLine:
@@ -188,13 +195,38 @@ class ArchiveCheck:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckReport:
     """The verdict on archives."""
 
     archives: tuple[ArchiveCheck, ...]  # One for each
     chain: Chain = field(repr=False, compare=False)  # How those that could be read fit together
     complete: bool = False  # Whether logs must be given together with their full
+    given: tuple[Path, ...] = ()  # The archives, and the folders with archives, that were named
+
+    @cached_property
+    def missed(self) -> tuple[ArchiveError, ...]:
+        """What of several archives cannot be read, and was named or may belong to the others."""
+        sets = [one.backup_set for one in self.archives if one.backup_set is not None]
+        return missed_by(self.chain, found_beside(sets, self._unread, self.given))
+
+    @property
+    def spared(self) -> tuple[SparedSet, ...]:
+        """What takes no part and does not pass: sets, and what cannot be read and is not missed."""
+        return (*self.chain.spared, *spared_by(self._unread, self.missed))
+
+    @property
+    def errors(self) -> Iterator[ArchiveError]:
+        """What kept archives from being looked at whole that are not passed over for others."""
+        sets = {*map(id, self.chain.sets)}
+        for one in self.archives:
+            if one.error and (id(one.backup_set) in sets or one.error in self.missed):
+                yield one.error
+
+    @property
+    def _unread(self) -> list[ArchiveError]:
+        """Why there are archives of which no set came."""
+        return [one.error for one in self.archives if one.backup_set is None and one.error]
 
     @property
     def outcome(self) -> LastLine | None:
@@ -203,13 +235,17 @@ class CheckReport:
         looked = [(one, one.backup_set) for one in self.archives if one.backup_set is not None]
         known = sorted(((order[its.id, its.root], one) for one, its in looked), key=lambda pair: pair[0])
         spared = [one.outcome_if_spared for at, one in known if self.chain.is_spared(at)]
-        found = [(at, one.outcome) for at, one in known if not self.chain.is_spared(at)]
+        found = [(at, self._counted(one, at)) for at, one in known if not self.chain.is_spared(at)]
         judged = worst([*spared, *(one for at, one in found if self.complete or not self.chain.takes_no_part(at, one))])
         others = [one for one in self.archives if one.backup_set is None]
         if len(self.archives) > 1:
-            judged = with_unread(judged, (one.error for one in others if one.error))
+            judged = with_unread(judged, self.missed)
             others = [one for one in others if not one.error]
         return one_by_one(worst(filter(None, (*(one.outcome for one in others), judged))), self.chain.choice)
+
+    def _counted(self, one: ArchiveCheck, at: int) -> LastLine:
+        """Return what an archive comes to beside others: damage of a copy is not met where the other is read."""
+        return one.outcome if one.backup_set is self.chain.sets[at] else one.outcome_of_files
 
     @property
     def exit_code(self) -> int:
@@ -221,6 +257,6 @@ class CheckReport:
         return {
             "ok": not self.exit_code,
             "archives": as_json(self.archives),
-            "spared": as_json(self.chain.spared),
+            "spared": as_json(self.spared),
             "outcome": as_json(self.outcome),
         }

@@ -69,7 +69,9 @@ def show_chain(
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
         signed = to_json(signers.accepted) if signers else None
+        spared = to_json((*chain.spared, *together.spared))
         found_json = {"outcome": to_json(outcome), "unreadable": problems, "signed_by": signed, "not_looked_at": unread}
+        found_json |= {"spared": spared}
         failed = worst_of(together.needed)
         found_json |= {"error": output.error_json(failed)} if failed else {}
         output.as_json({**_json(chain, steps), **found_json})

@@ -122,7 +122,7 @@ def _json(report: CheckReport) -> dict[str, Any]:
     for row, one in zip(value["archives"], report.archives, strict=True):
         if one.error is not None:
             row["error"] = output.error_json(one.error)
-    worst = worst_of(one.error for one in report.archives if one.error)
+    worst = worst_of(report.errors)
     return value | ({"error": output.error_json(worst)} if worst else {})
 
 
@@ -136,7 +136,7 @@ def _print(report: CheckReport) -> None:
             _print_rung(result, one.path, said)
         output.lines("  next: ", one.next_steps)
     print_timeline(report.chain)
-    output.lines("takes no part: ", (output.safe(str(one)) for one in report.chain.spared))
+    output.lines("takes no part: ", (output.safe(str(one)) for one in report.spared))
     output.last_line(report.outcome, *(one.profile for one in report.chain.sets))
 
 

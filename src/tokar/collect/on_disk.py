@@ -6,7 +6,7 @@ All of their content is read, as it is when they are archived; nothing is writte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from tokar.replay.files import LeftFile, SetFiles
 from tokar.restore.chosen import placed_of
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
-from tokar.sets.chain import Chain
+from tokar.sets.chain import Chain, SparedSet
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
 from tokar.sets.joining import build_chain
@@ -36,7 +36,7 @@ from tokar.sets.not_taken import with_not_taken
 from tokar.sets.outcome import LastLine, Word, one_by_one, passes, refusal, with_damage, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
-from tokar.sets.start import ChainStart
+from tokar.sets.start import ChainStart, reached_by
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import some
@@ -318,6 +318,7 @@ class Together:
     chain: Chain  # How the sets fit together
     outcome: LastLine | None  # What it comes to; None where there is nothing
     needed: tuple[ArchiveError, ...]  # What cannot be read and is needed, or was named: it is in the way
+    spared: tuple[SparedSet, ...]  # What else cannot be read, each with what it comes to
     locked: LastLine | None  # What is encrypted, where content was asked for
 
 
@@ -330,20 +331,26 @@ def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: boo
         examine: Whether content was asked for.
     """
     chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
-    own = chain.outcome
-    reached: dict[bytes, int] = {}
-    for start in chain.starts:
-        reached |= {stream: max(end, reached.get(stream, 0)) for stream, end in start.reached().items()}
-    needed = found.missed(reached if passes(own) else None)
-    own = with_damage(own, (error for one in found.sets for error in one.damage))
-    unread = with_unread(own, needed, alone=found.is_one and not lying)
+    needed = missed_by(chain, found)
+    unread = with_unread(with_damage(chain.outcome, chain.damage), needed, alone=found.is_one and not lying)
     closed = [one.label for one in found.sets if examine and not one.facts.examined and one.receipt is None]
     why = f"content of {some(closed)}: it is encrypted, and nothing that was given opens it (--identity)"
     locked = LastLine(Word.NOT_PROVEN, why, SetError.exit_code) if closed else None
     outcome = worst(one for one in (unread, locked) if one is not None)
     if changing := [name for one in lying for name in one.changed]:
         outcome = LastLine(Word.NOT_PROVEN, f"{some(changing)}: written to while it was read", SetError.exit_code)
-    return Together(chain, one_by_one(outcome, chain.choice), tuple(needed), locked)
+    return Together(chain, one_by_one(outcome, chain.choice), needed, spared_by(found.problems, needed), locked)
+
+
+def missed_by(chain: Chain, found: FoundSets) -> tuple[ArchiveError, ...]:
+    """Return what cannot be read and is missed by sets together: it is in the verdict of every verb."""
+    return tuple(found.missed(reached_by(chain.starts) if passes(chain.outcome) else None))
+
+
+def spared_by(problems: Iterable[ArchiveError], missed: Container[ArchiveError]) -> tuple[SparedSet, ...]:
+    """Return what cannot be read and is not missed, each with what it comes to alone."""
+    found = ((str(one.path), with_unread(None, [one], alone=True)) for one in problems if one not in missed)
+    return tuple(SparedSet(label, outcome) for label, outcome in found if outcome is not None)
 
 
 _Files = Mapping[bytes, Sequence[Candidate]]
@@ -366,9 +373,9 @@ def followed_together(sets: Sequence[BackupSet], files: _Files, keyring: Keyring
     for start in chain.starts:
         own, together = chain.sets[start.number], sets_of(chain, start)
         if len(together) > 1 and all(map(_was_read, together)):
-            databases = _followed(start.facts, together, files, keyring).databases
-            found[own.id, own.root] = replace(own, facts=replace(own.facts, databases=databases))
-    return [found.get((one.id, one.root), one) for one in sets]
+            found[own.id, own.root] = _followed(start.facts, together, files, keyring).databases
+    own_of = ((one, found.get((one.id, one.root), one.facts.databases)) for one in sets)
+    return [replace(one, facts=replace(one.facts, databases=databases)) for one, databases in own_of]
 
 
 def sets_of(chain: Chain, start: ChainStart) -> list[BackupSet]:

@@ -116,15 +116,10 @@ def verify(
     return _Verifier(archive, content=content, threads=threads, progress=progress, watch=watch).run()
 
 
-def spare_damage(archive: Archive, *, extras: bool = False) -> Iterator[FormatError]:
-    """Yield what is wrong with records outside entries that no file needs: the first HEAD, PROC.
-
-    Args:
-        archive: The archive.
-        extras: Whether lower-case records are read too, which may be many.
-    """
+def spare_damage(archive: Archive) -> Iterator[FormatError]:
+    """Yield what is wrong with records outside entries that no file needs: the first HEAD, PROC, lower-case ones."""
     for row in archive.rows:
-        if row.kind not in (records.SUMM, records.INDX) and (extras or not row.is_extra):
+        if row.kind not in (records.SUMM, records.INDX):
             try:
                 archive.demand_row(row)
             except FormatError as error:
@@ -185,7 +180,7 @@ class _Verifier:
             archive.demand_unique()
         except FormatError as error:
             self._fault(error, None)
-        for damage in spare_damage(archive, extras=True):
+        for damage in spare_damage(archive):
             self._fault(damage, None, is_spare=True)
         self._done(sum(HEAD_SIZE + row.length for row in archive.rows))
         self._done(archive.size - archive.root_head.position + 32)

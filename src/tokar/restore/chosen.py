@@ -142,6 +142,7 @@ class OpenSets:
             without=self.chain.without,
             selection=selection,
             whole=until is None,
+            damage=self.chain.damage if until is None else tuple(error for one in sets for error in one.damage),
         )
         return _by_folder(chosen) if options.tree is not None and not chosen.problems else chosen
 
@@ -221,6 +222,8 @@ class ChosenSets:
     instances: tuple[ChosenSets, ...] = ()  # Those that keep their folders, where there are several
     facts: SetFacts = field(default_factory=SetFacts)  # What is judged, and of a chain what of that is placed
     without: Container[int] = ()  # Logs of another history than the one that is wanted, by identity
+    # What is wrong with records that no file needs, of all sets, also of those that take no part.
+    damage: tuple[ArchiveError, ...] = ()
 
     def alone(self, at: int) -> tuple[Entry, ...]:
         """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""

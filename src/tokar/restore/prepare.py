@@ -19,7 +19,7 @@ from typing import Any
 from tokar import names, tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
-from tokar.errors import ArchiveError, CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
+from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.format.archive import Archive, content_digest
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
@@ -64,13 +64,12 @@ class RestorePlan:
     parts: tuple[tuple[Plan, MergedSet], ...]
     recovery: Guidance | None  # What follows; None where nothing is of an engine
     met: tuple[NotPlaced, ...] = ()  # Files that are placed all the same, although recovery must not meet them
-    damage: tuple[ArchiveError, ...] = ()  # What is wrong with records of the archives that no file needs
 
     @property
     def outcome(self) -> LastLine | None:
         """What the verdict on what is placed comes to; None where nothing was judged."""
         found = with_met(self.chosen.outcome, [one for one in self.met if not one.is_harmless])
-        return with_damage(found, self.damage)
+        return with_damage(found, self.chosen.damage)
 
     @property
     def is_refused(self) -> bool:
@@ -151,17 +150,12 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))
     )
     recovery = guide(chosen, plan, request)
-    return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met, damage_in(chosen))
-
-
-def damage_in(chosen: ChosenSets) -> tuple[ArchiveError, ...]:
-    """Return what is wrong with records of the archives that no file needs."""
-    return tuple(error for archive in chosen.archives for error in spare_damage(archive))
+    return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
 
 
 def outcome_of_sets(chosen: ChosenSets) -> LastLine | None:
     """Return what the verdict on sets comes to that a server takes over; None where nothing was judged."""
-    return with_damage(chosen.outcome, damage_in(chosen))
+    return with_damage(chosen.outcome, chosen.damage)
 
 
 def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], options: RestoreOptions) -> Request:
@@ -188,9 +182,10 @@ def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], opt
 
 def _choose_one(archive: Archive, options: RestoreOptions) -> ChosenSets:
     apart = options.tree is not None
-    return choose_one(
+    chosen = choose_one(
         archive, only=options.only, branch=options.branch, right_names=options.right_names, folders_apart=apart
     )
+    return replace(chosen, damage=tuple(spare_damage(archive)))
 
 
 def _right_names(chosen: ChosenSets, content: MergedSet) -> Mapping[int, str]:
@@ -258,7 +253,7 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
     if not any(isinstance(one.error, NoRoomError) for plan in parts for one in plan.problems):
         problems += room_problems(whole.directories, whole.seen)  # of all sets together
     parts[0] = add_problems(parts[0], problems)
-    return RestorePlan(chosen, tuple(zip(parts, contents, strict=True)), recovery, damage=damage_in(chosen))
+    return RestorePlan(chosen, tuple(zip(parts, contents, strict=True)), recovery)
 
 
 def _plan(

@@ -22,13 +22,13 @@ from tokar.errors import (
 )
 from tokar.ese.inspect import Inspection
 from tokar.format.archive import Archive
-from tokar.format.bodies import PREAMBLE_SIZE, Preamble
 from tokar.format.encryption import Keyring
+from tokar.format.identity import KnownBy, identity_of
 from tokar.format.records import MAGIC
-from tokar.format.verify import verify
+from tokar.format.verify import spare_damage, verify
 from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.read import facts_of_archive
-from tokar.sets.receipt import CHANGED_RECEIPT, RECEIPT_SUFFIX, Generations, read_receipt
+from tokar.sets.receipt import CHANGED_RECEIPT, RECEIPT_SUFFIX, Generations, read_receipt, receipt_path
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.seen import SeenFiles
 from tokar.storage.bytesource import OverwritesInputError, read_start
@@ -174,7 +174,8 @@ class FoundSets:
     sets: tuple[BackupSet, ...]  # The sets
     problems: tuple[ArchiveError, ...]  # Archives and receipts that cannot be read, each with the reason
     named: tuple[ArchiveError, ...] = ()  # Those of them that were named, and did not only lie in a folder
-    ids: Mapping[str, bytes] = field(default_factory=dict)  # The ids of archives that cannot be read, by their paths
+    # Which archives those are that cannot be read, by their paths.
+    ids: Mapping[str, KnownBy] = field(default_factory=dict)
     receipts: Mapping[str, BackupSet] = field(default_factory=dict)  # Their receipts, by the same
 
     @property
@@ -185,14 +186,15 @@ class FoundSets:
     def missed(self, reached: Mapping[bytes, int] | None = None) -> list[ArchiveError]:
         """Return what cannot be read, was named or may belong to the sets, by name.
 
-        Of what only lies in a folder nothing is missed in an archive that is here a second time, and whole. Where what
-        is here can be restored, nothing is missed either in a file that nobody knows for an archive, and in an archive
-        that has no later log of its stream by its receipt: generations of two streams do not compare.
+        Of what only lies in a folder nothing is missed in an archive that is here a second time, and whole: of the same
+        id, and of the same root where its end still names one. Where what is here can be restored, nothing is missed
+        either in a file that nobody knows for an archive, and in an archive that has no later log of its stream by its
+        receipt: generations of two streams do not compare.
 
         Args:
             reached: The last log to which what is here of each stream can be restored; None where something cannot.
         """
-        whole = {one.id for one in self.sets if one.receipt is None}
+        whole = {KnownBy(one.id, root) for one in self.sets if one.receipt is None for root in (one.root, b"")}
         found = []
         for problem in self.problems:
             own = self.ids.get(str(problem.path))
@@ -234,7 +236,7 @@ def find_sets(
     sets: list[BackupSet] = []
     problems: list[ArchiveError] = []
     wanted: list[ArchiveError] = []
-    ids: dict[str, bytes] = {}
+    ids: dict[str, KnownBy] = {}
     named = {path for path in map(Path, paths) if not os.path.isdir(path)}  # noqa: PTH112 - no name is too long for it
     for path in map(Path, paths):
         for one in [path] if path in named else files_in(path):
@@ -248,7 +250,7 @@ def find_sets(
                     raise
                 if path in named or not isinstance(error, NoSetError):  # which in a folder is in nobody's way
                     problems.append(error)
-                    ids |= _id_of(one)
+                    ids |= ids_of([one])
                 wanted += [error] if path in named else []
     if not sets and not problems:
         raise InputError("there is no archive there", hint="name archives, or folders with archives")
@@ -258,7 +260,7 @@ def find_sets(
 def _with_receipts(found: FoundSets) -> FoundSets:
     """Return what was found, where receipts of archives that cannot be read say what these hold, and are no sets."""
     told = {one.label.removesuffix(RECEIPT_SUFFIX): one for one in found.sets if one.receipt is not None}
-    receipts = {path: one for path, one in told.items() if found.ids.get(path) in {b"", one.id}}
+    receipts = {path: one for path, one in told.items() if (known := found.ids.get(path)) and known.id in {b"", one.id}}
     for problem in found.problems:
         if (own := receipts.get(str(problem.path))) and own.receipt:
             low, high = own.receipt
@@ -267,19 +269,40 @@ def _with_receipts(found: FoundSets) -> FoundSets:
     return replace(found, sets=tuple(one for one in found.sets if one.label not in beside), receipts=receipts)
 
 
-def _id_of(path: Path) -> dict[str, bytes]:
-    """Return the id of an archive that cannot be read, by its path, empty where that is lost; nothing of another file.
+def found_beside(sets: Iterable[BackupSet], problems: Iterable[ArchiveError], paths: Iterable[Path]) -> FoundSets:
+    """Return as what was found sets that were read one by one, and why other archives cannot be.
+
+    Args:
+        sets: The sets.
+        problems: Why the others cannot be read, each with the path of its archive.
+        paths: What was named: archives, and folders that they lie in.
+    """
+    unread, named = tuple(problems), {str(path) for path in paths}
+    ids = ids_of(Path(one.path) for one in unread if one.path)
+    told = []
+    for path in ids:
+        with suppress(ArchiveError):
+            told.append(set_of_receipt(receipt_path(Path(path))))
+    wanted = tuple(one for one in unread if str(one.path) in named)
+    return _with_receipts(FoundSets((*sets, *told), unread, wanted, ids))
+
+
+def ids_of(paths: Iterable[Path]) -> dict[str, KnownBy]:
+    """Return which archives those are that cannot be read, by their paths; nothing of other files.
 
     An archive is what is called one, or begins like one.
     """
-    if path.name.endswith(RECEIPT_SUFFIX):
-        return {}
-    try:
-        return {str(path): Preamble.parse(read_start(path, PREAMBLE_SIZE)).id}
-    except StorageError:
-        return {str(path): b""} if path.name.endswith(ARCHIVE_SUFFIX) else {}
-    except ArchiveError:
-        return {str(path): b""}
+    found = {}
+    for path in paths:
+        if path.name.endswith(RECEIPT_SUFFIX):
+            continue
+        try:
+            found[str(path)] = identity_of(path)
+        except StorageError:
+            found |= {str(path): KnownBy()} if path.name.endswith(ARCHIVE_SUFFIX) else {}
+        except ArchiveError:
+            found[str(path)] = KnownBy()
+    return found
 
 
 def _load(
@@ -299,7 +322,7 @@ def _load(
                 with suppress(LockedError):  # its facts may be enough, and another set may be the wanted one
                     archive.unlock(keyring)
             if not examine or archive.is_locked:  # who asked for it sees that it was not done
-                return set_of_archive(archive, label=str(path))
+                return replace(set_of_archive(archive, label=str(path)), damage=tuple(spare_damage(archive)))
             seen = SeenFiles(archive.head.profile)
             report = verify(archive, content=True, watch=seen.watch)
             report.demand_files()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tokar.as_json import as_json
+from tokar.errors import ArchiveError
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.fault_list import in_order
@@ -381,6 +382,7 @@ class Chain:
     # The sets that a restore of all of them takes, or of each log stream by itself; None where it is refused, or there
     # is nothing to choose.
     taken: frozenset[int] | None = field(default=None, repr=False, compare=False)
+    copies: tuple[SparedSet, ...] = ()  # Damaged copies of sets: those are read in their place
 
     def start_of(self, number: int) -> ChainStart | None:
         """Return a set as the beginning of a restore, if it is one."""
@@ -447,7 +449,12 @@ class Chain:
         """The sets that such a restore does without and that do not pass."""
         apart = filter(self.is_spared, range(len(self.sets)))
         found = (SparedSet(self.sets[at].label, self.outcome_of(at)) for at in apart)
-        return tuple(one for one in found if one.outcome.exit_code)
+        return (*(one for one in found if one.outcome.exit_code), *self.copies)
+
+    @property
+    def damage(self) -> tuple[ArchiveError, ...]:
+        """What is wrong with records of the archives that no file needs."""
+        return tuple(error for one in self.sets for error in one.damage)
 
     def outcome_of(self, number: int) -> LastLine:
         """Return what one set comes to, with the others."""

@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.chain import Chain, ChainVerdict, chain_faults, chain_verdict
+from tokar.sets.chain import Chain, ChainVerdict, SparedSet, chain_faults, chain_verdict
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.fault_list import in_order, listed
 from tokar.sets.logs import LogTable
+from tokar.sets.outcome import with_damage
 from tokar.sets.start import groups_of, make_start
 
 
@@ -18,14 +19,15 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     """Return how sets fit together.
 
     Args:
-        sets: The sets. One that is given twice counts once; a receipt counts only where its archive is not among
-            them.
+        sets: The sets. One that is given twice counts once, the whole one where the other is damaged; a receipt counts
+            only where its archive is not among them.
         branch: The name of a log of the history that is wanted, where there are two.
 
     Raises:
         InputError: No log of that name is in the sets, or several.
     """
-    known = tuple(sorted(_unique(sets), key=_place))
+    unique, copies = _unique(sets)
+    known = tuple(sorted(unique, key=_place))
     logs = LogTable(*(one.facts.logs for one in known))
     without = logs.beside_branch(branch, [one.label for one in known]) if branch else frozenset()
     if without:
@@ -33,7 +35,8 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     starts = tuple(make_start(known, logs, number, without) for number, one in enumerate(known) if one.has_databases)
     verdicts = tuple(chain_verdict(known, logs, starts, number) for number in range(len(known)))
     parents = tuple(_parent(known, verdicts, number) for number in range(len(known)))
-    chain = Chain(known, starts, verdicts, parents, in_order(listed(chain_faults(known, logs, starts))), logs, without)
+    faults = in_order(listed(chain_faults(known, logs, starts)))
+    chain = Chain(known, starts, verdicts, parents, faults, logs, without, copies=copies)
     return replace(chain, taken=_taken(chain)) if len(starts) > 1 else chain
 
 
@@ -46,12 +49,15 @@ def _taken(chain: Chain) -> frozenset[int] | None:
     return frozenset(at for at, one in enumerate(chain.sets) if (one.id, one.root) in found) or None
 
 
-def _unique(sets: Iterable[BackupSet]) -> list[BackupSet]:
-    """Leave out what is there twice, archives before receipts."""
+def _unique(sets: Iterable[BackupSet]) -> tuple[list[BackupSet], tuple[SparedSet, ...]]:
+    """Leave out what is there twice, archives before receipts and whole ones before damaged ones; name the latter."""
     found: dict[tuple[bytes, bytes], BackupSet] = {}
-    for backup_set in sorted(sets, key=lambda one: one.receipt is not None):
-        found.setdefault((backup_set.id, backup_set.root), backup_set)
-    return list(found.values())
+    copies = []
+    for one in sorted(sets, key=lambda one: (one.receipt is not None, bool(one.damage))):
+        kept = found.setdefault((one.id, one.root), one)
+        if one.label != kept.label and (outcome := with_damage(None, one.damage)):
+            copies.append(SparedSet(one.label, outcome))
+    return list(found.values()), tuple(copies)
 
 
 def _place(backup_set: BackupSet) -> tuple[int, int, str, str]:

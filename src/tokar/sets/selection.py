@@ -79,7 +79,7 @@ class ChainSelection:
     logs: tuple[SelectedLog, ...]  # The logs, in order
     left_out: tuple[NotPlaced, ...]  # Files of these sets that are not placed
     unused: tuple[str, ...]  # Labels of sets that take no part
-    spared: tuple[SparedSet, ...]  # Those of them that do not pass
+    spared: tuple[SparedSet, ...]  # Those of them that do not pass, and damaged copies of sets
     target: int  # The generation that is reached; 0 without logs
     hard: bool  # Whether hard recovery follows: the databases are copies from a streaming backup
     remarks: tuple[Fault, ...] = ()  # Faults that are worth knowing and in no one's way
@@ -89,7 +89,7 @@ class ChainSelection:
     def unused_with_why(self) -> list[str]:
         """Labels of sets that take no part; of those that do not pass also what they come to."""
         why = {one.label: str(one) for one in self.spared}
-        return [why.get(one, one) for one in self.unused]
+        return [why.get(one, one) for one in dict.fromkeys((*self.unused, *why))]
 
     def excluded(self) -> frozenset[int]:
         """Return the entries of the first set that are not placed."""

@@ -271,6 +271,14 @@ def _gives_way(log: LogFacts, number: int, logs: LogTable) -> bool:
     return (log.current and not first.current) or not is_named or (version.good > 0 and not version.has_whole(log))
 
 
+def reached_by(starts: Iterable[ChainStart]) -> dict[bytes, int]:
+    """Return to which log each stream can be restored."""
+    reached: dict[bytes, int] = {}
+    for start in starts:
+        reached |= {stream: max(end, reached.get(stream, 0)) for stream, end in start.reached().items()}
+    return reached
+
+
 def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
     """Yield the logs of other sets that belong to the run, and those that would belong to it if it were not broken."""
     for version in run.versions:
