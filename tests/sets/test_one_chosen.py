@@ -96,6 +96,72 @@ def test_databases_of_one_stream_in_several_sets_are_not_chosen_among(tmp_path: 
     assert took(planned(sets, "--until", "0x7", "--json")) == ["main"]  # the other one is of a later time
 
 
+def replaced(place: str = r"C:\db\main.edb", *others: tuple[str, Signature]) -> Files:
+    """Logs that name a database up to 7, and another one at a place from then on."""
+    before = logs(5, 7, attached=BOTH[:1])
+    return {**before, **logs(8, 12, after=before[name(7)], attached=((place, OTHER), *others))}
+
+
+def of_two_days(folder: Path, found: Files) -> list[Path]:
+    days = {
+        "monday": {DATABASE: bytes(dirty(5, 7)), **part(5, 7, found)},
+        "tuesday": {DATABASE: bytes(dirty(8, 10, signature=OTHER)), **part(8, 10, found)},
+        "later": part(11, 12, found),
+    }
+    return [archive(folder / f"{one}.tokar", files).path for one, files in days.items()]
+
+
+def test_a_database_that_another_one_replaced_is_not_missed(tmp_path: Path) -> None:
+    sets = of_two_days(tmp_path, replaced())
+    for verb in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
+        result = tokar(*verb, *sets)
+        line = (
+            "RESTORABLE" if verb[1:] else "NOT PROVEN: pages and log segments were not verified (tokar check --content)"
+        )
+        assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, line)
+    for options in ([], ["--until", "0xB"], ["--full", "tuesday.tokar"]):
+        result = planned(sets, "--json", *options)
+        assert (result.exit_code, took(result)) == (0, ["tuesday", "later"])
+
+
+def test_databases_of_one_name_in_two_places_replace_none(tmp_path: Path) -> None:
+    elsewhere = r"D:\other\main.edb"
+    found = [replaced(elsewhere), replaced(elsewhere, *BOTH[:1]), replaced(r"C:\db\main.edb", (elsewhere, BOTH[0][1]))]
+    for at, all_logs in enumerate(found):
+        (tmp_path / f"{at}").mkdir()
+        sets = of_two_days(tmp_path / f"{at}", all_logs)
+        demand_one_is_chosen(sets, APART)
+        assert planned(sets, "--full", sets[0]).exit_code == 0  # the other one is put beside it
+
+
+def test_a_restore_that_begins_with_a_database_that_was_replaced_is_refused_unless_it_stops_before(
+    tmp_path: Path,
+) -> None:
+    sets = of_two_days(tmp_path, replaced())
+    why = rf"where the logs end another database has this place, C:\db\main.edb: main.edb of {sets[1]}"
+    for options in ([], ["--until", "0xB"], ["--until", "0x8"]):
+        result = planned(sets, "--full", "monday.tokar", *options)
+        assert result.exit_code == 6
+        assert result.error == f"{sets[0]} cannot be restored: {why}"
+        assert result.hint.startswith("begin with the set that has it, or stop before it: ")
+    for options in ([], ["--full", "monday.tokar"]):
+        result = planned(sets, "--json", "--until", "0x7", *options)
+        assert (result.exit_code, result.json()["outcome"]["word"], took(result)) == (0, "NOT PROVEN", ["monday"])
+
+
+def test_a_restore_that_stops_before_another_database_was_attached_does_not_miss_it(tmp_path: Path) -> None:
+    before = logs(5, 7, attached=BOTH[:1])
+    found = {**before, **logs(8, 12, after=before[name(7)], attached=BOTH)}
+    sets = of_two_days(tmp_path, found)
+    sets[1].unlink()
+    sets[1] = archive(tmp_path / "tuesday.tokar", part(8, 10, found)).path
+    result = planned(sets, "--json", "--until", "0x7")
+    assert (result.exit_code, result.json()["outcome"]["word"], took(result)) == (0, "NOT PROVEN", ["monday"])
+    for options in ([], ["--until", "0x8"]):
+        result = planned(sets, *options)
+        assert (result.exit_code, "a database that is not here" in result.stderr) == (6, True)
+
+
 def test_the_set_that_has_all_databases_is_taken_although_a_later_one_has_some(tmp_path: Path) -> None:
     sets = made(tmp_path, together=TOGETHER, main=LATER_MAIN)
     result = planned(sets, "--json")

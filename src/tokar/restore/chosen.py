@@ -40,7 +40,7 @@ from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, refusal, un
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog
-from tokar.sets.start import ChainStart
+from tokar.sets.start import ChainStart, up_to
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import some
 
@@ -109,6 +109,7 @@ class OpenSets:
         sets = [known[one.id, one.root] for one in selection.sets]
         start = self.chain.start_of(self.chain.sets.index(sets[0]))
         assert start is not None
+        start = start if until is None else up_to(start, until)
         if until is None and (missed := self._found.missed(start.reached(selection.target))):
             raise self._refusal(missed)
         archives = tuple(map(self._open, sets))

@@ -98,6 +98,12 @@ def current_faults(
             yield replace(fault, next_step=fault.next_step + way)
 
 
+def last_places(logs: Iterable[LogFacts]) -> dict[Signature, str]:
+    """Return where logs had databases when they last named them, as keys of paths: one place has one database."""
+    found = sorted(logs, key=lambda log: log.generation or 0)
+    return {one.signature: collision_key(one.path) for log in found for one in log.attached}
+
+
 def where_of(sets: Iterable[tuple[str, SetFacts]]) -> dict[Signature, str]:
     """Return where the databases of sets are, by their signatures: each set with what messages call it."""
     return {

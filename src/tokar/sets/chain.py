@@ -23,7 +23,7 @@ from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.not_taken import database_left_out, missing_full
 from tokar.sets.outcome import LastLine, LeftOpen, Word, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
-from tokar.sets.start import ChainStart, choice_fault, databases_in, faults_alone
+from tokar.sets.start import ChainStart, choice_fault, databases_in, faults_alone, lacks
 from tokar.words import logs_text, noun, some, spans
 
 _OF_LOGS: Final = {
@@ -436,8 +436,8 @@ class Chain:
         start = self.verdicts[number].start
         if self.taken is None or start is None or self.taken & {number, start}:
             return False
-        own = databases_in(self.sets[start])
-        return None not in own and own <= {each for at in self.taken for each in databases_in(self.sets[at])}
+        known = databases_in(self.sets[start])
+        return None not in known and any(not lacks(self.sets, at, [start]) for at in self.taken)
 
     @property
     def choice(self) -> Fault | None:

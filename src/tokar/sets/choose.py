@@ -25,7 +25,7 @@ from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, badness, weigh
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog, SelectedSet
-from tokar.sets.start import ChainStart, are_of_several, choice_fault, databases_in, with_all
+from tokar.sets.start import ChainStart, are_of_several, choice_fault, lacks, up_to, with_all
 
 _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
@@ -86,6 +86,8 @@ def restorable(
             need.
         NotRestorableError: The target cannot be reached, or more than one history leads there.
     """
+    if target is not None:
+        chain = replace(chain, starts=tuple(up_to(start, target) for start in chain.starts))
     starts = [*among] if among else _candidates(chain, full)
     spared = _LACKS_LOGS if may_lack_logs else frozenset[FaultKind]()
     sound = [start for start in starts if all(fault.kind in spared for fault in start.blocking)]
@@ -110,9 +112,8 @@ def _demand_none_in_place(chain: Chain, starts: list[ChainStart], chosen: ChainS
     Raises:
         NotRestorableError: One would.
     """
-    own = databases_in(chain.sets[chosen.number])
     for start in (one for one in starts if one.blocking and (target is None or one.floor <= target)):
-        is_other = not databases_in(chain.sets[start.number]) <= own
+        is_other = lacks(chain.sets, chosen.number, [start.number])
         if start.floor > chosen.floor or is_other or (target is None and are_of_several([start, chosen])):
             label = chain.sets[start.number].label
             step = f"; or leave {leaf_of(label)} out: the others can be restored without it"

@@ -332,6 +332,9 @@ class Rules:
         f"{_FOLDERS}; or send one elsewhere: --to NAME=PATH", severity=Severity.WARNING)
     DATABASE_ELSEWHERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about {}, which is in {}",
         "restore both, each to its place, before recovery begins", -1216, severity=Severity.WARNING)
+    DATABASE_REPLACED = Rule(FaultKind.DATABASE_NOT_HERE,
+        "where the logs end another database has this place, {}: {}",
+        "begin with the set that has it, or stop before it: tokar restore --until GENERATION", -1216)
     NO_COPY = Rule(FaultKind.NO_COPY, "{} is no copy from a backup, and {} is: hard recovery refuses it",
         "restore it by itself: --only takes the copies, and then what is left", -615)
     NO_COPIES = Rule(FaultKind.NO_COPY, "{} is no copy from a backup: hard recovery, which was asked for, refuses it",

@@ -12,13 +12,14 @@ from tokar.as_json import fields_json
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
-from tokar.names import SET_ASIDE, leaf_of, printable
+from tokar.names import SET_ASIDE, collision_key, leaf_of, printable
 from tokar.sets.beside import (
     copies_left_out,
     copy_faults,
     current_faults,
     in_place_of_databases,
     is_name_of_another,
+    last_places,
     name_in_logs,
     no_copies,
     pair_faults,
@@ -398,12 +399,17 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
                 gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
     no_good = {one.leaf.lower() for one in facts.databases if one.header is None and one.damaged and one.recognised}
     no_good |= {one.leaf.lower() for one, _ in in_place_of_databases(facts)} if gone else set()
+    known = last_places(facts.logs) if gone.keys() & facts.elsewhere.keys() else {}
+    places = {place for signature, place in known.items() if signature in here}
     for signature, (path, severity, users) in gone.items():
         named = dict.fromkeys(users)
-        if signature in facts.elsewhere:
+        if signature in facts.elsewhere and collision_key(path) in places:
+            yield Rules.DATABASE_REPLACED.fault(
+                path, facts.elsewhere[signature], files=(path,), severity=severity, databases=named
+            )
+        elif signature in facts.elsewhere:
             yield Rules.DATABASE_ELSEWHERE.fault(path, facts.elsewhere[signature], files=(path,), databases=named)
-            continue
-        if leaf_of(path).lower() not in no_good:  # that it is here and cannot be read is said of it
+        elif leaf_of(path).lower() not in no_good:  # that it is here and cannot be read is said of it
             yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
 
 

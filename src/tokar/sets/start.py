@@ -10,7 +10,7 @@ from typing import Final
 from tokar.ese.values import Signature
 from tokar.names import collision_key
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.beside import where_of, without_copies
+from tokar.sets.beside import last_places, where_of, without_copies
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.judge import SetVerdict, judge_set
@@ -102,6 +102,19 @@ class ChainStart:
         return next((run for run in self.runs if run.stream == stream), None)
 
 
+def up_to(start: ChainStart, target: int) -> ChainStart:
+    """Return a start where a restore stops at a generation: what is attached only behind it is not missed."""
+    if {fault.kind for fault in start.blocking} != {FaultKind.DATABASE_NOT_HERE}:
+        return start
+    facts = replace(start.facts, logs=tuple(log for log in start.facts.logs if (log.generation or 0) <= target))
+    here = {one.header.signature for one in facts.databases if one.header is not None}
+    last = (version.facts for run in start.runs if (version := run.at(target)) is not None)
+    missed = {one.path for log in last for one in log.attached if one.signature not in here}
+    missed |= {file for fault in judge_set(facts).blocking for file in fault.files}
+    faults = tuple(fault for fault in start.faults if not fault.blocks or missed.intersection(fault.files))
+    return replace(start, verdict=replace(start.verdict, faults=faults))
+
+
 def are_of_several(starts: Sequence[ChainStart]) -> bool:
     """Return whether sets with databases are of more than one server or database, going by their log streams."""
     return len(groups_of(starts)) > 1
@@ -125,16 +138,28 @@ def databases_in(backup_set: BackupSet) -> set[Signature | None]:
     return {one if one is not None and one.is_set else None for one in found}
 
 
-def _lacks(one: BackupSet, other: BackupSet) -> bool:
-    """Return whether a set has not every database of another of its server.
+def lacks(sets: Sequence[BackupSet], one: int, others: Iterable[int]) -> bool:
+    """Return whether a set has not every database of others of its server (`PAIR-13`).
 
-    One that was made anew, as defragmentation does, has another signature and the same name.
+    One that was made anew, as defragmentation does, has another signature and the same name, and its place in the logs.
     """
-    own = databases_in(one) - {None}
-    names = {collision_key(database.leaf) for database in one.facts.databases}
+
+    @cache
+    def places() -> dict[Signature, str]:
+        return last_places(log for each in sets for log in each.facts.logs)
+
+    def is_made_anew(old: DatabaseFacts, new: DatabaseFacts) -> bool:
+        if collision_key(old.leaf) != collision_key(new.leaf):
+            return False
+        found = (places().get(each.header.signature) if each.header is not None else None for each in (old, new))
+        return len(set(filter(None, found))) < 2
+
+    own, databases = databases_in(sets[one]) - {None}, sets[one].facts.databases
     return any(
-        collision_key(database.leaf) not in names and (database.header is None or database.header.signature not in own)
-        for database in other.facts.databases
+        (database.header is None or database.header.signature not in own)
+        and not any(is_made_anew(database, each) for each in databases)
+        for other in others
+        for database in sets[other].facts.databases
         if not database.temporary
     )
 
@@ -143,7 +168,8 @@ def with_all(sets: Sequence[BackupSet], starts: Sequence[ChainStart], target: in
     """Return the sets that have the databases of all of them, and come as far as any, or to the target (`PAIR-13`)."""
     reach = max((start.reach for start in starts), default=0)
     far = [start for start in starts if target is not None or start.reach == reach]
-    return [one for one in far if not any(_lacks(sets[one.number], sets[other.number]) for other in starts)]
+    numbers = {start.number for start in starts}
+    return [one for one in far if not lacks(sets, one.number, numbers)]
 
 
 def choice_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart], target: int | None = None) -> Fault | None:
