@@ -14,7 +14,7 @@ from tokar.errors import RestoreError
 from tokar.ese.values import LogPosition, Signature
 from tokar.restore.chosen import OpenSets
 from tokar.restore.options import RestoreOptions
-from tokar.restore.prepare import plan_restore
+from tokar.restore.prepare import place_sets, plan_restore
 from tokar.sets.instances import instances_of
 from tokar.sets.judge import judge_set
 
@@ -219,3 +219,94 @@ def test_folders_are_judged_by_themselves_with_a_branch_too(tmp_path: Path) -> N
     plan = planned(tmp_path, {**below("a", first), **other_one}, branch="a/edb00007.log")
     with pytest.raises(RestoreError, match="log 0x6 is missing"):
         plan.raise_for_problems()
+
+
+OTHERS = logs(5, 11, stream=OTHER_STREAM, attached=((r"D:\main.edb", OTHER_DATABASE),))
+
+
+def some_of(files: dict[str, bytes], low: int, high: int) -> dict[str, bytes]:
+    return {f"edb{number:05X}.log": files[f"edb{number:05X}.log"] for number in range(low, high + 1)}
+
+
+OURS = {DATABASE: bytes(dirty(5, 7)), **some_of(DAY, 5, 7)}
+THEIRS = {DATABASE: bytes(dirty(5, 7, log_signature=OTHER_STREAM, signature=OTHER_DATABASE)), **some_of(OTHERS, 5, 7)}
+MONDAY = {DATABASE: bytes(dirty(5, 6, dbtime=5)), **some_of(DAY, 5, 6)}
+TUESDAY = {DATABASE: stopped(7, 20), **some_of(DAY, 7, 7)}
+
+
+@pytest.mark.parametrize(
+    ("sets", "ends"),
+    [
+        (
+            [
+                {**below("a", OURS), **below("b", THEIRS)},
+                {**below("a", some_of(DAY, 8, 9)), **below("b", some_of(OTHERS, 8, 11))},
+            ],
+            (9, 11),
+        ),
+        (
+            [
+                {**below("a", OURS), **below("b", THEIRS)},
+                below("a", some_of(DAY, 8, 8)),
+                {**below("a", some_of(DAY, 9, 9)), **below("b", some_of(OTHERS, 8, 9))},
+            ],
+            (9, 9),
+        ),
+        ([{**below("a", OURS), **below("b", THEIRS)}, below("b", some_of(OTHERS, 8, 9))], (7, 9)),
+        (
+            [
+                {**below("a", OURS), **below("b", OURS)},
+                {**below("a", some_of(DAY, 8, 9)), **below("b", some_of(DAY, 8, 8))},
+            ],
+            (9, 8),
+        ),
+        (
+            [
+                {**below("a", MONDAY), **below("b", TUESDAY)},
+                {**below("a", some_of(DAY, 7, 7)), **below("b", some_of(DAY, 8, 9))},
+            ],
+            (7, 9),
+        ),
+    ],
+    ids=["two servers", "in turn", "one goes on", "a copy", "two days"],
+)
+def test_of_a_chain_each_folder_gets_the_logs_that_it_has_in_any_set(
+    sets: list[dict[str, bytes]], ends: tuple[int, int], tmp_path: Path
+) -> None:
+    paths = [archive(tmp_path / f"{at}.tokar", files, kind="logs").path for at, files in enumerate(sets)]
+    asked = RestoreOptions(tree=tmp_path / "o")
+    with OpenSets(paths) as opened:
+        plan = plan_restore(opened.select(options=asked), asked)
+        place_sets(plan)
+    placed = {str(path.relative_to(tmp_path / "o")): path.read_bytes() for path in (tmp_path / "o").glob("*/*")}
+    assert placed == {name: data for files in sets for name, data in files.items()}
+    assert plan.outcome is not None
+    assert (plan.outcome.word, plan.outcome.exit_code, plan.met) == ("NOT PROVEN", 0, ())  # nobody looked at content
+    assert "not verified" in plan.outcome.why
+    first, _, second, _ = steps(plan, tmp_path)
+    for folder, end, step in zip("ab", ends, (first, second), strict=True):
+        begin = f"esentutl /r edb /l O/{folder} /s O/{folder} /d O/{folder}"
+        assert step.startswith(f"ren O/{folder}/edb{end:05X}.log edb.log && {begin}")
+    selection = plan.chosen.selection
+    assert selection is not None
+    assert (selection.sets[0].low, selection.sets[0].high) == (5, 7)
+    assert selection.unused == ()
+
+
+def test_of_a_chain_a_hole_in_the_logs_of_one_folder_is_a_hole(tmp_path: Path) -> None:
+    added = {**below("a", some_of(DAY, 8, 9)), **below("b", some_of(DAY, 9, 9))}
+    with pytest.raises(RestoreError, match="log 0x8 is in none of the sets"):
+        chained(tmp_path, [{**below("a", OURS), **below("b", OURS)}, added])
+
+
+def test_of_a_chain_what_one_folder_does_not_place_is_named(tmp_path: Path) -> None:
+    added = {**below("a", some_of(DAY, 8, 9)), **below("b", some_of(DAY, 7, 9)), "b/edb.chk": checkpoint(5)}
+    plan = chained(tmp_path, [{**below("a", OURS), **below("b", OURS)}, added])
+    assert [(one.at, one.name) for one in plan.chosen.left_out] == [(1, "b/edb00007.log"), (1, "b/edb.chk")]
+
+
+def test_folders_of_which_one_is_no_good_are_judged_as_they_were_chosen(tmp_path: Path) -> None:
+    holed = {name: data for name, data in THEIRS.items() if name != "edb00006.log"}
+    added = {**below("a", some_of(DAY, 8, 9)), "a/edb.chk": checkpoint(5), "x.txt": b""}
+    with pytest.raises(RestoreError, match="0x6"):
+        chained(tmp_path, [{**below("a", OURS), **below("b", holed)}, added]).raise_for_problems()

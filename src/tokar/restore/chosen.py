@@ -22,6 +22,7 @@ from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.restore.renamed import right_names_of
+from tokar.sets.apart import chosen_apart
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import no_copies, without_copies
 from tokar.sets.chain import Chain
@@ -105,6 +106,8 @@ class OpenSets:
                 raise self._refusal(missed, error) from None
             error.chain = self.chain if until is None or not error.faults else None
             raise
+        apart, refused = self._apart(selection, until, options)
+        selection = apart or selection
         known = {(one.id, one.root): one for one in self.chain.sets}
         sets = [known[one.id, one.root] for one in selection.sets]
         start = self.chain.start_of(self.chain.sets.index(sets[0]))
@@ -115,7 +118,7 @@ class OpenSets:
         archives = tuple(map(self._open, sets))
         logs = [{log.number: log for log in one.facts.logs} for one in sets]
         placed = tuple(logs[log.at][log.entry] for log in selection.logs)
-        excluded, facts = selection.excluded(), without_copies(sets[0].facts)
+        excluded, facts = selection.excluded(), sets[0].facts if apart else without_copies(sets[0].facts)
         later = [
             [archive.entry(number) for number in selection.log_entries(at)] for at, archive in enumerate(archives) if at
         ]
@@ -145,7 +148,27 @@ class OpenSets:
             whole=until is None,
             damage=self.chain.damage if until is None else tuple(error for one in sets for error in one.damage),
         )
-        return _by_folder(chosen) if options.tree is not None and not chosen.problems else chosen
+        if options.tree is None or chosen.problems:
+            return chosen
+        chosen = _by_folder(chosen)
+        if refused is not None and not chosen.problems:
+            raise refused
+        return chosen
+
+    def _apart(
+        self, selection: ChainSelection, until: int | None, options: RestoreOptions
+    ) -> tuple[ChainSelection | None, NotRestorableError | None]:
+        """Return what is taken for each folder by itself, where that is another choice, or why one of them is refused.
+
+        What is wrong with the files of one is better said by who judges these alone.
+        """
+        if options.tree is None:
+            return None, None
+        may_lack_logs = options.existing == Existing.ROLL_FORWARD
+        try:
+            return chosen_apart(self.chain, selection, until, may_lack_logs=may_lack_logs), None
+        except NotRestorableError as error:
+            return None, error
 
     def _full(self, name: str) -> bytes:
         """Return the id of the archive of that path or name, which has databases."""
@@ -310,17 +333,13 @@ def choose_one(
 
 
 def _by_folder(chosen: ChosenSets) -> ChosenSets:
-    """Return what is restored where everything keeps its folder: each instance is met by a recovery of its own.
-
-    Of a chain what is placed was chosen for all of them together.
-    """
+    """Return what is restored where everything keeps its folder: each instance is met by a recovery of its own."""
     parts = instances_of(chosen.facts)
     if len(parts) < 2:
         return chosen
     archive, is_one = chosen.archives[0], chosen.selection is None
     found = [choose_one(archive, facts=one, without=chosen.without) for one in parts]
-    entries = ([archive.entry(one.number) for one in files_of(facts) if one.number is not None] for facts in parts)
-    own = (replace(one, entries=(its,)) for one, its in zip(found, entries, strict=True)) if is_one else ()
+    own = (replace(one, entries=_entries_of(chosen, facts)) for one, facts in zip(found, parts, strict=True))
     return replace(
         chosen,
         instances=tuple(own),
@@ -329,6 +348,18 @@ def _by_folder(chosen: ChosenSets) -> ChosenSets:
         not_checked=tuple(dict.fromkeys(one for part in found for one in part.not_checked)),
         problems=tuple(one for part in found for one in part.problems),
     )
+
+
+def _entries_of(chosen: ChosenSets, facts: SetFacts) -> tuple[list[Entry], ...]:
+    """Return the entries of an instance, archive by archive: logs are of several, all else of the first one."""
+    selected = chosen.selection.logs if chosen.selection else ()
+    places = {id(log): one.at for log, one in zip(chosen.logs, selected, strict=False)}
+    found: tuple[list[Entry], ...] = tuple([] for _ in chosen.archives)
+    for one in files_of(facts):
+        at = places.get(id(one), 0)
+        if one.number is not None:
+            found[at].append(chosen.archives[at].entry(one.number))
+    return found
 
 
 def for_hard_recovery(chosen: ChosenSets) -> ChosenSets:

@@ -63,7 +63,11 @@ def _places(chosen: ChosenSets, plan: Plan, request: Request, *, part: bool = Fa
         request: What it was made from.
         part: Whether this is one of several instances, to which only its own entries belong.
     """
-    own = frozenset(entry.number for entry in chosen.entries[0]) if part else None
+    own = None
+    if part:
+        known = {(entry.token, entry.raw_name) for entries in chosen.entries for entry in entries}
+        placed = (entry for _, _, entry in plan.steps.placements())
+        own = frozenset(entry.number for entry in placed if (entry.token, entry.raw_name) in known)
     logs = chosen.met or chosen.logs
     places = places_of(plan, request, base=chosen.base, paths=chosen.paths, own=own, logs=logs)
     if part and places.log_path is not None:
