@@ -580,3 +580,49 @@ def test_an_output_without_a_name_is_refused(name: str, folder: Path, server: Pa
     ):
         result = tokar(*words)
         assert (result.exit_code, result.error[:28]) == (2, "there is no name to write to"), words
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/kmsg"), reason="needs a file that is waited for, as Linux has")  # noqa: PTH110
+def test_a_file_that_is_waited_for_is_no_log(folder: Path) -> None:
+    words = process_words("verify", folder / "good.tokar", "--log", "/proc/kmsg")
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode
+    assert "tokar: error: " in ended.stderr
+    assert "(/proc/kmsg)" in ended.stderr
+
+
+def test_a_log_that_goes_on_is_written_to_and_another_file_is_named_with_a_next_step(
+    folder: Path, tmp_path: Path
+) -> None:
+    mine, other = tmp_path / "mine.log", tmp_path / "other"
+    other.write_text("not a log")
+    for _ in range(2):
+        done("verify", folder / "good.tokar", "--log", mine)
+    assert len(mine.read_text().splitlines()) % 2 == 0
+    result = tokar("verify", folder / "good.tokar", "--log", other)
+    assert result.exit_code == 2
+    assert result.hint == "name another file, or one that is not there yet"
+    assert other.read_text() == "not a log"
+
+
+def test_what_is_no_file_or_folder_is_refused_with_a_next_step(folder: Path, tmp_path: Path) -> None:
+    assert tokar("extract", tmp_path, "x").hint == "name a file in it"
+    assert tokar("check", folder / "good.tokar", "--rehearse", tmp_path / "none").hint == "make it first"
+    done("check", folder / "good.tokar", "--rehearse", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "help_of"),
+    [
+        (["lab", "new", "--nothing"], "no such option", "tokar lab new"),
+        (["lab", "--nothing"], "no such option", "tokar lab"),
+        (["lab"], "a command is missing", "tokar lab"),
+        (["verify", "--nothing"], "no such option", "tokar verify"),
+    ],
+)
+def test_the_hint_names_the_help_that_shows_the_option(words: list[str], error: str, help_of: str) -> None:
+    result = tokar(*words)
+    assert result.exit_code == 2
+    assert error in result.error
+    assert "usage:" not in result.error.lower()
+    assert result.hint == f"{help_of} --help shows what it takes"

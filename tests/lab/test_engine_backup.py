@@ -324,6 +324,24 @@ def test_a_damaged_log_ends_the_backup(tmp_path: Path, profile: str) -> None:
     assert code_of(caught) == -612
 
 
+def test_opening_a_log_looks_for_no_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup of many logs would look through all of them for each."""
+    backup = new_story(tmp_path).lab.backup(full=True)
+    listed = [file for file in backup.list_logs() if file.role is FileRole.LOG]
+    monkeypatch.setattr("tokar.lab.log_stream.closed_logs", lambda *_: pytest.fail("all logs are looked through"))
+    assert all(read_all(backup, file) for file in listed)
+
+
+def test_a_log_that_is_gone_since_it_was_listed_ends_the_backup(tmp_path: Path) -> None:
+    lab = new_story(tmp_path).lab
+    backup = lab.backup(full=True)
+    listed = backup.list_logs()
+    (lab.place.logs / listed[0].name).unlink()
+    with pytest.raises(EngineError) as caught:
+        backup.open(listed[0])
+    assert code_of(caught) == -1811
+
+
 def test_a_patch_file_left_over_is_named(tmp_path: Path) -> None:
     lab = new_story(tmp_path).lab
     assert lab.is_running

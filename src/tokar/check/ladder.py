@@ -94,7 +94,7 @@ def check(
         NotSignedError: None of the signers signed one of the archives, or files lie as they are.
     """
     if request.rehearse is not None and not request.rehearse.is_dir():
-        raise InputError("there is no such directory for a rehearsal", path=request.rehearse)
+        raise InputError("there is no such directory for a rehearsal", path=request.rehearse, hint="make it first")
     given = Given.of(paths)
     demand_signable(given, request.signers)
     opened = [_Check(str(path), request, progress) for path in archives_of(given.sets)]

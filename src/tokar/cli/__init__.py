@@ -250,9 +250,13 @@ def _is_short_of_memory(error: Exception, text: str) -> bool:
 def _usage(error: Any, ctx: Any) -> InputError:
     """Return a fault in the arguments as an error of ours."""
     text = " ".join(error.format_message().split()).rstrip(".")
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help text
+        text = "a command is missing"
     for said, plain in _PLAIN.items():
         text = text.replace(said, plain)
     verb = f"tokar {ctx.invoked_subcommand or ''}".rstrip()
+    path = error.ctx.command_path if error.ctx is not None else verb
+    verb = path if path.startswith(f"{verb} ") else verb  # of a verb of a verb: lab new
     hint = f"{verb} --help shows what it takes"
     if (variable := set_by(error)) is not None:
         hint = f"{variable} in the environment says so; {hint}"

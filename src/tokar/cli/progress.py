@@ -19,6 +19,8 @@ from tokar.errors import InputError, storage_errors
 from tokar.storage import windows
 
 _DAY: Final = re.compile(rb"\d{4}-\d{2}-\d{2}")  # what a log begins with
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
+_OTHER_LOG: Final = "name another file, or one that is not there yet"
 _EVERY: Final = 0.2  # seconds between two lines
 _ROOM_FOR_RATES: Final = 60  # columns of a terminal
 _ROOM_FOR_A_BAR: Final = 80
@@ -76,17 +78,31 @@ class Log:
     def __init__(self, path: Path) -> None:
         with storage_errors("open the log", path):
             is_new = not path.exists()
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_WAIT, 0o600)
             if is_new:
                 windows.make_private(str(path))
             kind = os.fstat(self._descriptor).st_mode
-            start = os.read(self._descriptor, 10) if stat.S_ISREG(kind) else b""  # a terminal would be waited for
+            start = self._start() if stat.S_ISREG(kind) else b""  # a terminal would be waited for
         if not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)):
             os.close(self._descriptor)
-            raise InputError("a log is a file, and this is none: what is written to it may wait for ever", path=path)
+            raise InputError(
+                "a log is a file, and this is none: what is written to it may wait for ever", path=path, hint=_OTHER_LOG
+            )
         if start and not _DAY.fullmatch(start):
             os.close(self._descriptor)
-            raise InputError("this is no log of tokar, and nothing is added to it", path=path)
+            raise InputError("this is no log of tokar, and nothing is added to it", path=path, hint=_OTHER_LOG)
+        if _NO_WAIT:
+            os.set_blocking(self._descriptor, True)
+
+    def _start(self) -> bytes:
+        """Return the first bytes: some that begin no log where there are none yet, as in /proc."""
+        try:
+            return os.read(self._descriptor, 10)
+        except BlockingIOError:
+            return b"not yet"
+        except OSError:
+            os.close(self._descriptor)
+            raise
 
     def write(self, text: str) -> None:
         """Write a line, if that can be done: no message is worth the work that it tells of."""

@@ -79,6 +79,7 @@ class Backup:
         self.info = BackupInfo(mark=mark, time=instance.clock.now(), generation_low=low)
         self.generation_low = low
         self.logs: list[BackupFile] | None = None
+        self._log_paths: dict[int, Path] = {}  # By generation, of the logs that were listed
         self._copies: dict[int, DatabaseCopy] = {}
         self._open: DatabaseCopy | BytesIO | None = None
         self._open_file: BackupFile | None = None
@@ -112,8 +113,8 @@ class Backup:
         elif file.role is FileRole.PATCH:
             self._open = BytesIO(self.patch_path(file.number).read_bytes() if not self._has_trailer else b"")
         else:
-            path = self._instance.log.closed().get(file.number)
-            if path is None:
+            path = self._log_paths.get(file.number)
+            if path is None or not path.is_file():
                 raise EngineError(-1811, f"log {file.name} is gone")
             read_log(path, damaged=-612)
             self._open = BytesIO(path.read_bytes())
@@ -157,7 +158,7 @@ class Backup:
             patches = self._seal_patches()
             high = self._instance.log.roll()
             self.info = replace(self.info, generation_high=high)
-            closed = self._instance.log.closed()
+            closed = self._log_paths = self._instance.log.closed()
             self.logs = [
                 BackupFile(FileRole.LOG, number, path.name)
                 for number, path in closed.items()

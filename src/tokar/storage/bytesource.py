@@ -115,12 +115,12 @@ def open_file(path: Path | str) -> int:
 
 def _demand_file(info: os.stat_result, path: Path | str) -> None:
     if stat.S_ISDIR(info.st_mode):
-        raise StorageError("cannot read: it is a directory", path=path)
+        raise StorageError("cannot read: it is a directory", path=path, hint="name a file in it")
     if stat.S_ISFIFO(info.st_mode):
         hint = "where the command takes -, give that, and lead the pipe into it; else save it to a file, and name that"
         raise StorageError("it is a pipe, and a file is wanted", path=path, hint=hint)
     if not (stat.S_ISREG(info.st_mode) or stat.S_ISBLK(info.st_mode)):
-        raise StorageError("it is a device or a socket, and a file is wanted", path=path)
+        raise StorageError("it is a device or a socket, and a file is wanted", path=path, hint="name a file")
 
 
 def read_start(path: Path | str, size: int) -> bytes:
