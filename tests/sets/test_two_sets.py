@@ -142,6 +142,23 @@ def test_of_two_copies_of_a_log_the_whole_one_is_placed_and_the_other_named(titl
     assert (tmp_path / "out" / name(7)).read_bytes() == ALL[name(7)]
 
 
+@pytest.mark.parametrize("wrong", ["edb0000{} - Copy.log", "edb00000{}.log", "edbx000{}.log"])
+@pytest.mark.parametrize("there", [True, False])
+def test_of_a_log_in_several_sets_the_one_is_placed_whose_name_the_engine_looks_for(
+    wrong: str, there: bool, tmp_path: Path
+) -> None:
+    own = {wrong.format(at): ALL[name(at)] for at in (6, 7)}
+    sets = [made(tmp_path, "full", {DATABASE: SNAPSHOT[DATABASE], **part(5, 5), **own})]
+    sets.append(made(tmp_path, "logs", part(6, 7) if there else part(3, 4)))
+    checked = tokar("check", "--content", *sets)
+    result = tokar("restore", "--into", tmp_path / "out", *sets)
+    assert (checked.exit_code, result.exit_code) == ((0, 0) if there else (9, 6))
+    if there:
+        assert sorted(one.name for one in (tmp_path / "out").iterdir()) == sorted([DATABASE, *part(5, 7)])
+    else:
+        assert f"{wrong.format(6)} holds generation 0x6, and the engine looks for another name" in result.error
+
+
 def test_a_log_of_another_server_in_a_set_of_logs_is_named_by_every_verb(tmp_path: Path) -> None:
     full, later, _ = ROWS["the last one of another server"]
     sets = [made(tmp_path, "full", full), made(tmp_path, "logs", later)]

@@ -6,8 +6,9 @@ where there is more than one history or a hole, are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice, takewhile
 from typing import Final
 
 from tokar.errors import InputError, RestoreError, SetError
@@ -254,8 +255,9 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
             last = placed[-1].facts.name if placed else "no log"
             raise _refusal(start.gap_fault(version, last), *start.verdict.faults)
     used = placed
-    numbers = [start.number, *_cover(start.number, used)]
-    logs = _logs(numbers, used, apart)
+    usable = [_usable(chain, version, apart) for version in used]
+    numbers = [start.number, *_cover(start.number, [frozenset(copy.at for copy in copies) for copies in usable])]
+    logs = _logs(numbers, used, usable)
     return ChainSelection(
         sets=tuple(_selected(chain.sets[number], at, logs) for at, number in enumerate(numbers)),
         logs=logs,
@@ -280,42 +282,42 @@ def _demand_sound(chain: Chain, used: Sequence[Version]) -> None:
                 raise _refusal(fault)
 
 
-def _cover(start: int, used: Sequence[Version]) -> list[int]:
-    """Return the fewest further sets that have all logs: each time the one that reaches furthest without a hole."""
-    chosen: list[int] = []
-    at = 0
-    while at < len(used):
-        having = _having(used[at])
-        if start in having or having.intersection(chosen):
-            at += 1
-            continue
-        chosen.append(max(sorted(having), key=lambda number: _reach(used, at, number)))
-    return chosen
+def _usable(chain: Chain, version: Version, apart: Container[int]) -> list[Copy]:
+    """Return the copies of a log from which one is placed: whole, and under the name that the engine looks for.
+
+    Where none is like that, those that come next to it; one that is left out never.
+    """
+    found = [copy for copy in version.copies if id(copy.facts) not in apart]
+    found = [copy for copy in found if copy in version.whole] or found
+    return [copy for copy in found if chain.logs.finds(copy.facts)] or found
 
 
-def _reach(used: Sequence[Version], at: int, number: int) -> int:
-    """Return how many logs from a place on a set has one after the other."""
-    count = 0
-    while at + count < len(used) and number in _having(used[at + count]):
-        count += 1
-    return count
+def _cover(start: int, having: Sequence[frozenset[int]]) -> list[int]:
+    """Return the fewest further sets that have all logs: each time the one that reaches furthest without a hole.
+
+    Args:
+        start: The set with the databases.
+        having: The sets that have each log, in order.
+    """
+    chosen = [start]
+    for at, numbers in enumerate(having):
+        if not any(number in numbers for number in chosen):
+            chosen.append(max(sorted(numbers), key=lambda number: _reach(islice(having, at, None), number)))
+    return chosen[1:]
 
 
-def _having(version: Version) -> frozenset[int]:
-    """Return the sets that have a log whole; where none has, those that have it."""
-    return frozenset(copy.at for copy in version.whole)
+def _reach(having: Iterable[frozenset[int]], number: int) -> int:
+    """Return how many logs a set has one after the other, from the first on."""
+    return sum(1 for _ in takewhile(lambda one: number in one, having))
 
 
-def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, LeftOut]) -> tuple[SelectedLog, ...]:
+def _logs(numbers: Sequence[int], used: Sequence[Version], usable: Sequence[Sequence[Copy]]) -> tuple[SelectedLog, ...]:
     result = []
     before: Version | None = None
-    for version in used:
+    for version, known in zip(used, usable, strict=True):
         # A log that was still being written gives way to the same log once it was closed; else the first set counts.
-        found = [copy for copy in version.copies if copy.at in numbers and id(copy.facts) not in apart]
-        copies = sorted(
-            [copy for copy in found if copy in version.whole] or found,
-            key=lambda copy: (copy.facts.current, numbers.index(copy.at)),
-        )
+        found = [copy for copy in known if copy.at in numbers]
+        copies = sorted(found, key=lambda copy: (copy.facts.current, numbers.index(copy.at)))
         facts = copies[0].facts
         places = list(dict.fromkeys(numbers.index(copy.at) for copy in copies))
         assert facts.number is not None

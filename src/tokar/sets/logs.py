@@ -195,7 +195,7 @@ class LogTable:
         stream, good = stream_of(copies[0].facts) or b"", {id(copies[0]): True}
         if len(copies) > 1:  # else it is the best one in any case
             good = {id(one): is_whole(one.facts) and self.contradicting(one.facts) is None for one in copies}
-            copies.sort(key=lambda one: (not good[id(one)], not one.facts.has_engine_name, one.facts.current, one.at))
+            copies.sort(key=lambda one: (not good[id(one)], not self.finds(one.facts), one.facts.current, one.at))
         return Version(stream, generation, tuple(copies), sum(good.values()))
 
     @staticmethod

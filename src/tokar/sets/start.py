@@ -293,7 +293,7 @@ def _gives_way(log: LogFacts, number: int, logs: LogTable) -> bool:
     if version is None or version.copies[0].at == number:
         return False
     first = version.facts
-    is_named = log.has_engine_name or not first.has_engine_name
+    is_named = logs.finds(log) or not logs.finds(first)
     return (log.current and not first.current) or not is_named or (version.good > 0 and not version.has_whole(log))
 
 
