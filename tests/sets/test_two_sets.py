@@ -159,6 +159,14 @@ def test_of_a_log_in_several_sets_the_one_is_placed_whose_name_the_engine_looks_
         assert f"{wrong.format(6)} holds generation 0x6, and the engine looks for another name" in result.error
 
 
+def test_a_log_that_gives_way_to_one_that_is_no_part_of_the_run_is_left_out(tmp_path: Path) -> None:
+    earlier = {DATABASE: bytes(dirty(1, 3)), **part(1, 3), "edb.log": ALL[name(4)]}
+    later = {DATABASE: bytes(streaming(6, 8)), **part(6, 8), "old/edb.log": ALL[name(2)]}
+    sets = [archive(tmp_path / "a.tokar", earlier).path, archive(tmp_path / "b.tokar", later, kind="full").path]
+    done("restore", "--into", tmp_path / "out", "--full", "b.tokar", *sets)
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == sorted([DATABASE, *part(6, 8)])
+
+
 def test_a_log_of_another_server_in_a_set_of_logs_is_named_by_every_verb(tmp_path: Path) -> None:
     full, later, _ = ROWS["the last one of another server"]
     sets = [made(tmp_path, "full", full), made(tmp_path, "logs", later)]

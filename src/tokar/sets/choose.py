@@ -31,6 +31,7 @@ from tokar.sets.start import ChainStart, are_of_several, choice_fault, lacks, up
 _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
 
+_NO_PART: Final = "not part of the run of logs onto these databases"
 _LACKS_LOGS: Final = frozenset({FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING, FaultKind.NO_CURRENT_LOG})
 
 
@@ -369,7 +370,12 @@ def _left_out(
     start = chain.start_of(numbers[0])
     streams = {run.stream for run in start.runs} if start else set()
     leading = {one for run in start.runs for one in _leading(chain, run, numbers)} if start else set()
+    judged = set(map(id, start.facts.logs)) if start else set()
+    gave_way = [log for log in chain.sets[numbers[0]].facts.logs if stream_of(log) in streams and id(log) not in judged]
     found: dict[tuple[int, int], NotPlaced] = {}
+    for log in gave_way:  # it gave way to the same one of another set, which may be no part of the run
+        if log.number is not None and (0, log.number) not in taken:
+            found[0, log.number] = NotPlaced(at=0, entry=log.number, name=log.name, reason=_NO_PART)
     for at, number in enumerate(numbers):
         for file, said in _not_placed(chain.sets[number], at, logs, streams, apart):
             if file.number is None or (at, file.number) in taken:
@@ -418,7 +424,7 @@ def _not_placed(
 
 def _reason(log: LogFacts, at: int, highest: int, placed: set[int], streams: set[bytes]) -> str:
     """Return why a log is not placed, whatever the verdict says; empty where nothing but the verdict does."""
-    other = "not part of the run of logs onto these databases" if at else ""
+    other = _NO_PART if at else ""
     if log.signature is not None and stream_of(log) not in streams:
         return "of another log stream than the databases" if at else ""
     if log.generation in placed:
