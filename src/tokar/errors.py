@@ -130,8 +130,11 @@ class ArchiveError(Exception):
 
 
 def worst_of(errors: Iterable[ArchiveError]) -> ArchiveError | None:
-    """Return the worst of several errors: of those of the lowest exit code the first by name; None without any."""
-    return min(errors, key=lambda one: (one.exit_code, str(one.path or "")), default=None)
+    """Return the worst of several errors: of those of the lowest exit code the first by name, and in one file by place.
+
+    None without any.
+    """
+    return min(errors, key=lambda one: (one.exit_code, str(one.path or ""), one.offset or 0), default=None)
 
 
 class StorageError(ArchiveError):

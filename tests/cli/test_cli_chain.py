@@ -253,8 +253,13 @@ def test_damage_that_no_file_needs_is_named_by_every_verb_and_refuses_nothing(fo
     data[at] ^= 1
     (folder / "full.tokar").write_bytes(data)
     result = tokar("check", folder / "full.tokar")
-    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: the check of a FILE record is wrong")
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("NOT PROVEN: the check of a FILE record is wrong")
     assert result.exit_code == 4
+    damaged.unlink()
+    for number, given in enumerate(([folder / "full.tokar"], [folder / "full.tokar", folder / "inc1.tokar"])):
+        placed = done("restore", "--into", folder.parent / f"placed{number}", *given)
+        assert placed.stdout.splitlines()[-1] == last
 
 
 def test_damage_in_what_an_archive_keeps_of_its_files_is_said_by_every_verb(folder: Path) -> None:

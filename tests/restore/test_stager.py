@@ -10,12 +10,16 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from recovery_sets import archive, flip
 from restore_helpers import Reader, entry, piece, plan_of, timed, tree
 
+import tokar
 from tokar import processes
 from tokar.errors import IntegrityError, StorageError
 from tokar.restore import stager as contents
+from tokar.restore.options import RestoreOptions
 from tokar.restore.place import PlacingStoppedError, Report, place
+from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.staging import Stage
 from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage import durable
@@ -244,3 +248,23 @@ def test_what_a_process_could_not_look_at_is_looked_at_here(tmp_path: Path, monk
     monkeypatch.setattr(Directory, "size_of", dies)
     report = place(plan_of(FILES, into=str(tmp_path / "out")), Reader(), processes=3)
     assert report == Report(files=100, size=sum(SIZES), asides=(), without_time=0)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_damage_of_file_records_is_named_whichever_process_meets_it(processes: int, tmp_path: Path) -> None:
+    made = archive(tmp_path / "a.tokar", {f"{number:03}.txt": b"text" * number for number in range(100)}).path
+    with tokar.open(made) as opened:
+        places = [opened.entry(number).file_position + 10 for number in range(0, 100, 7)]
+    data = made.read_bytes()
+    for at in places:
+        data = flip(data, at)
+    made.write_bytes(data)
+    with tokar.open(made) as opened:
+        plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out"))
+        assert "FILE" not in str(plan.outcome)
+        place_sets(plan, processes=processes)
+        assert str(plan.outcome).startswith("NOT PROVEN: ")
+        assert str(plan.outcome).endswith(
+            f"({made}, at byte {places[0] - 10} (0x{places[0] - 10:x})): no file needs that record"
+        )
+    assert len(tree(tmp_path / "out")) == 100

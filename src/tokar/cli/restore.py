@@ -305,6 +305,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     with opened_server(source, {"restoring": True}) as server:
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
+        run.outcome = outcome_of_sets(chosen)  # which may have met damage by now
     if showing.as_json:
         output.as_json({**_json(chosen, run), **showing.to_json()})
     elif showing.talks:

@@ -22,6 +22,7 @@ from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.encryption import NO_KEY, ContentKey, Keyring
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, EntrySource, absorb, end_of, read_record
+from tokar.format.file_damage import FileDamage
 from tokar.format.index import Entry, IndexPage, demand_full, demand_tiling, demand_unique, find_entries
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead, TrailingRecord
@@ -67,6 +68,7 @@ class Archive:
         self.source = self._owned or source  # type: ignore[assignment]
         self.path = self._owned.path if self._owned else None
         self._proven: tuple[Entry, EntryRecords] | None = None
+        self.file_damage = FileDamage()
         try:
             self._open()
             if keyring is not None:
@@ -383,7 +385,8 @@ class Archive:
         try:
             small = self._reader.small(entry, self.end_of(entry))
             if small is None:
-                yield from self._reader.chunks(self.records(entry))
+                self.file_damage.look(self._reader, entry, found := self.records(entry), self.path)
+                yield from self._reader.chunks(found)
                 return
         except FormatError as error:
             error.path = error.path or self.path  # of several archives, which one

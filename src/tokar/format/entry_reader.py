@@ -1,8 +1,7 @@
 """One entry read with proof: DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
 
-FILE is built from the index; it is read only where DONE names another one, to say what is wrong, and by who checks
-every record. Of the chunks only those that are asked for are read. Whole files are read and hashed ahead by a second
-thread.
+FILE is built from the index; it is read where DONE names another one, to say what is wrong, and to name damage of it.
+Of the chunks only those that are asked for are read. Whole files are read and hashed ahead by a second thread.
 """
 
 from __future__ import annotations
@@ -197,7 +196,8 @@ class EntryReader:
         """
         start, body = entry.file_position, found.file.build()
         head, _ = records.build_head(records.FILE, self._tag, start, body)
-        if self._window.read(start, found.data_positions[0] - start) != head + body:
+        source = self._window if entry.done_position - start <= _SMALL_SIZE else self._source
+        if source.read(start, found.data_positions[0] - start) != head + body:
             raise self._why_other_file(entry, found.done.file_check)
 
     def _why_other_file(self, entry: Entry, file_check: bytes) -> FormatError:

@@ -249,6 +249,11 @@ class ChosenSets:
     # What is wrong with records that no file needs, of all sets, also of those that take no part.
     damage: tuple[ArchiveError, ...] = ()
 
+    @property
+    def met_damage(self) -> tuple[ArchiveError, ...]:
+        """The same with what was met in FILE records of the files that were read by now."""
+        return (*self.damage, *(error for one in self.archives for error in one.file_damage.errors))
+
     def alone(self, at: int) -> tuple[Entry, ...]:
         """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""
         logs = self.selection.logs if self.selection else ()

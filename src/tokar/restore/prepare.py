@@ -69,7 +69,7 @@ class RestorePlan:
     def outcome(self) -> LastLine | None:
         """What the verdict on what is placed comes to; None where nothing was judged."""
         found = with_met(self.chosen.outcome, [one for one in self.met if not one.is_harmless])
-        return with_damage(found, self.chosen.damage)
+        return with_damage(found, self.chosen.met_damage)
 
     @property
     def is_refused(self) -> bool:
@@ -155,7 +155,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
 
 def outcome_of_sets(chosen: ChosenSets) -> LastLine | None:
     """Return what the verdict on sets comes to that a server takes over; None where nothing was judged."""
-    return with_damage(chosen.outcome, chosen.damage)
+    return with_damage(chosen.outcome, chosen.met_damage)
 
 
 def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], options: RestoreOptions) -> Request:

@@ -1,0 +1,32 @@
+"""Damage of FILE records that is met while content is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tokar.errors import FormatError
+from tokar.format.entry_reader import EntryReader, EntryRecords
+from tokar.format.index import Entry
+
+
+class FileDamage:
+    """What was found wrong with FILE records while content was read: no file needs them, the index says the same."""
+
+    def __init__(self) -> None:
+        self.errors: list[FormatError] = []
+        self._process = os.getpid()
+
+    def look(self, reader: EntryReader, entry: Entry, found: EntryRecords, path: Path | str | None) -> None:
+        """Read FILE of an entry, and note what is wrong.
+
+        Raises:
+            FormatError: That is noted in a forked copy of the process, of which nobody would hear.
+        """
+        try:
+            reader.demand_file(entry, found)
+        except FormatError as error:
+            error.path = error.path or path
+            if os.getpid() != self._process:
+                raise
+            self.errors.append(error)
