@@ -155,6 +155,7 @@ def test_two_processes_never_work_in_one_lab(tmp_path: Path) -> None:
             refused = tokar(*full)
             assert (refused.exit_code, "BackupInProgress" in refused.error) == (1, True)
             assert "another process works in this lab" in refused.error
+            assert refused.hint == "wait until it has ended, or end it: what it holds is free then"
             for words in (("lab", "work"), ("lab", "recover"), ("lab", "defragment")):
                 result = tokar(*words, tmp_path / "a")
                 assert (result.exit_code, "-1032" in result.error) == (1, True)

@@ -70,7 +70,8 @@ def open_source(place: str, *, restoring: bool = False) -> SimulatedServer:
     except EngineError as error:
         if error.code != FILE_IN_USE:
             raise
-        raise ServerError(codes.BACKUP_IN_PROGRESS, call="prepare_backup", detail=str(error)) from error
+        code, detail = codes.BACKUP_IN_PROGRESS, str(error)
+        raise ServerError(code, call="prepare_backup", detail=detail, hint=error.hint) from error
 
 
 class SimulatedServer(Server):
