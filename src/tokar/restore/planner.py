@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Final
 
 from tokar import names
 from tokar.errors import (
@@ -59,6 +60,8 @@ from tokar.restore.rollforward import RolledForward, look_for_staying
 from tokar.restore.targets import Targets
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
 from tokar.words import some
+
+_TREE_HINT: Final = f"keep them in the folders in which they lay: --tree DIR, or {CollisionError.hint_text}"
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
@@ -195,11 +198,7 @@ class _Planner:
         message = f"{shown} would be the file {extra}" if extra else f"{shown} would be one file"
         numbers = tuple(step.entry.number for step in alike)
         lay = {names.collision_key(step.entry.name) for step in alike}
-        hint = (
-            f"keep them in the folders in which they lay: --tree DIR, or {CollisionError.hint_text}"
-            if len(lay) == len(alike)
-            else None
-        )
+        hint = _TREE_HINT if len(lay) == len(alike) else None
         self._targets.problems.append(Problem(CollisionError(message, path=alike[0].target, hint=hint), numbers))
 
     def _files_against_directories(self, steps: Steps) -> None:
