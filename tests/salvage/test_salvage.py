@@ -1042,3 +1042,22 @@ def test_the_whole_archive_is_what_it_claims_to_be() -> None:
     assert len(events) == len(pieces(WHOLE)) - 1
     assert parse_calls(piece(WHOLE, b"PROC").data[64:], position=0) == [{"call": "Prepare"}]
     assert NOW.year == 2026
+
+
+def test_another_archive_behind_is_named_and_is_no_success() -> None:
+    other = bytes(begun().proc().finish().data)
+    result = rescued(WHOLE + other)
+    assert result.report.same
+    assert result.data == WHOLE
+    assert result.report.others == (len(WHOLE),)
+    text = f"another archive begins at byte {len(WHOLE)} (id {ARCHIVE_ID.hex()}) and was left aside"
+    assert any(note.startswith(text) for note in result.report.notes)
+    with pytest.raises(PartialError, match="6 files saved, 1 other archive left aside"):
+        result.report.raise_if_lossy()
+
+
+@pytest.mark.parametrize("data", [WHOLE, bytes(begun().proc().finish().data)[:20], bytes(100)])
+def test_what_is_no_other_archive_is_none(data: bytes) -> None:
+    """Its own preamble, the beginning of one, and zeros."""
+    result = rescued(WHOLE[:-3] + data)
+    assert result.report.others == ()

@@ -323,25 +323,25 @@ def from_records(source: ByteSource) -> ArchiveIdentity | None:
     return None if tag is None else ArchiveIdentity(tag, None, preamble_is_good=False)
 
 
-def moved_preamble(source: ByteSource, tag: bytes, stop: int) -> bytes | None:
-    """Return the id from a preamble of this tag that stands somewhere before `stop`."""
+def preambles(source: ByteSource, start: int, stop: int) -> Iterator[tuple[int, Preamble]]:
+    """Yield place and content of each good preamble in a range."""
     window = InputWindow(source)
-    at = 0
-    while at + bodies.PREAMBLE_SIZE <= min(stop, source.size):
+    at, stop = start, min(stop, source.size)
+    while at + bodies.PREAMBLE_SIZE <= stop:
         offset = window.load(at, bodies.PREAMBLE_SIZE)
         limit = max(stop - window.start, 0)
         found = window.data.find(MAGIC, offset, limit)
         while found >= 0:
-            data = window.data[found : found + bodies.PREAMBLE_SIZE]
-            if (
-                data[16:24] == tag
-                and len(data) == bodies.PREAMBLE_SIZE
-                and data == Preamble(data[_PREAMBLE_ID]).build()
-            ):
-                return data[_PREAMBLE_ID]
+            data = window.data[found : min(found + bodies.PREAMBLE_SIZE, limit)]
+            if len(data) == bodies.PREAMBLE_SIZE and data == Preamble(data[_PREAMBLE_ID]).build():
+                yield window.start + found, Preamble(data[_PREAMBLE_ID])
             found = window.data.find(MAGIC, found + 1, limit)
         at = window.after(bodies.PREAMBLE_SIZE)
-    return None
+
+
+def moved_preamble(source: ByteSource, tag: bytes, stop: int) -> bytes | None:
+    """Return the id from a preamble of this tag that stands somewhere before `stop`."""
+    return next((one.id for _, one in preambles(source, 0, stop) if one.tag == tag), None)
 
 
 def nothing_found(source: ByteSource) -> FormatError:

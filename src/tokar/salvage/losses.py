@@ -118,12 +118,13 @@ class SalvageReport:
     ranges: tuple[LostRange, ...]
     range_count: int  # How many there are
     trailing_is_lost: bool  # Whether records after ROOT (such as signatures) are known to be lost
+    others: tuple[int, ...]  # Where other archives begin in what is of no use, which were left aside; at most 100,000
     notes: tuple[str, ...]  # What else there is to know
 
     @property
     def lost(self) -> bool:
-        """Whether anything was lost, be it only the id; it must not be called a success then."""
-        return not self.same or self.trailing_is_lost
+        """Whether anything was lost or left aside, be it only the id; it must not be called a success then."""
+        return not self.same or self.trailing_is_lost or bool(self.others)
 
     def raise_if_lossy(self) -> None:
         """Raise if anything was lost.
@@ -136,6 +137,7 @@ class SalvageReport:
         counts = [f"{self.incomplete_count:,} incomplete"] if self.incomplete_count else []
         counts += [f"{self.lost_count:,} lost"] if self.lost_count else []
         counts += [] if self.end_is_known else ["how many more there were is not known"]
+        counts += [f"{count_text(len(self.others), 'other archive')} left aside"] if self.others else []
         counts = counts or ["but not all that stood beside them"]
         raise PartialError(", ".join([f"{count_text(self.complete_count, 'file')} saved", *counts]))
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+from typing import Final
 
 from tokar.errors import FormatError, InputError
 from tokar.format import bodies, canonical_json, records
@@ -23,12 +24,17 @@ from tokar.format.scanner import Scan
 from tokar.format.writer import Sealed, system_clock
 from tokar.salvage.copy import Copier, NotTheSameError, SalvageWriter
 from tokar.salvage.damage import DamageMap, map_damage
-from tokar.salvage.find import RecordReader
-from tokar.salvage.losses import MAX_LISTED, Losses, SalvageReport, lost_ranges
+from tokar.salvage.find import RecordReader, preambles
+from tokar.salvage.losses import MAX_LISTED, Losses, LostRange, SalvageReport, lost_ranges
 from tokar.salvage.rebuild import Assessment, assess, new_head, new_summary, trailing_records
 from tokar.storage.bytesource import ByteSource, SequentialReader
 from tokar.storage.sink import Sink
 from tokar.words import count_text
+
+_MOST_NAMED: Final = 10
+_OTHER: Final = (
+    "another archive begins at byte {} (id {}) and was left aside: save it by itself, tail -c +{} FILE > OTHER"
+)
 
 
 def random_id() -> bytes:
@@ -73,7 +79,7 @@ def salvage(
     found = map_damage(source, progress=progress)
     reader = RecordReader(source, found.tag, encrypted=found.head is not None and found.head.encryption is not None)
     assessment = assess(found, reader)
-    work = _Work(found, reader, assessment, partial, canonical_json.to_time(clock()), progress)
+    work = _Work(source, found, reader, assessment, partial, canonical_json.to_time(clock()), progress)
     if assessment.is_whole and found.id is not None and len(found.known_roots) <= 1:
         _refuse_undamaged(source, found)
         try:
@@ -116,6 +122,7 @@ def _nothing_to_save(assessment: Assessment) -> FormatError:
 class _Work:
     """One salvage, once the damage is mapped."""
 
+    source: ByteSource  # The damaged archive
     found: DamageMap  # What is left
     reader: RecordReader  # For the records
     assessment: Assessment  # What can be done
@@ -211,8 +218,20 @@ class _Work:
         found, losses = self.found, self.losses
         ranges = lost_ranges(found)
         listed = tuple(islice(ranges, MAX_LISTED))
+        others = self._others(listed)
+        losses.notes += [_OTHER.format(at, one.hex(), at + 1) for one, at in islice(others.items(), _MOST_NAMED)]
         about = (found.size, found.id, found.known_root)
         counts = (losses.complete_count, losses.incomplete_count, losses.lost_count)
         files = (tuple(losses.files), tuple(losses.unknown), found.summary is not None or found.root is not None)
         places = (listed, len(listed) + sum(1 for _ in ranges))
-        return SalvageReport(sealed, same, *about, *counts, *files, *places, trailing_is_lost, tuple(losses.notes))
+        begin, notes = tuple(others.values()), tuple(losses.notes)
+        return SalvageReport(sealed, same, *about, *counts, *files, *places, trailing_is_lost, begin, notes)
+
+    def _others(self, ranges: Sequence[LostRange]) -> dict[bytes, int]:
+        """Return ids of other archives in ranges that are of no use, each with the place of its first preamble."""
+        found: dict[bytes, int] = {}
+        for one in ranges:
+            for at, preamble in preambles(self.source, one.offset, one.offset + one.size):
+                if preamble.tag != self.found.tag and len(found) < MAX_LISTED:
+                    found.setdefault(preamble.id, at)  # its ROOT has it once more
+        return found
