@@ -221,7 +221,7 @@ def _look(
 def _missing(path: str, rooms: dict[str, TargetDirectory]) -> TargetDirectory:
     """Return what there is to know of a directory that would have to be made."""
     below, missing = str(Path(path)), list[str]()
-    while (ancestor := os.path.dirname(below)) != below:  # noqa: PTH120 - text, as everywhere in a plan
+    while (ancestor := os.path.dirname(below) or os.curdir) != below:  # noqa: PTH120 - text, as everywhere in a plan
         missing.append(names.collision_key(os.path.basename(below)))  # noqa: PTH119
         below = ancestor
         if (room := rooms.get(ancestor)) is None:
