@@ -26,7 +26,7 @@ from tokar.errors import (
 from tokar.paths import PathMap
 from tokar.restore.inventory import Found, FoundList, Inventory, NameKind, TargetDirectory, TargetState
 from tokar.restore.options import Request, places_to_look_at
-from tokar.restore.plan import Action, Existing, Problem, raise_first
+from tokar.restore.plan import Action, Existing
 from tokar.restore.planner import make_plan
 
 if TYPE_CHECKING:
@@ -639,10 +639,3 @@ def test_a_file_where_another_needs_a_directory_is_a_problem_of_the_plan(tmp_pat
     assert plan.problems[0].error.path == f"{tmp_path}/n/PRIV.EDB"
     (tmp_path / "n").mkdir()
     assert kinds(plan_of(files, **places)) == [CollisionError]
-
-
-def test_a_hint_of_many_problems_is_said_once() -> None:
-    errors = [CollisionError(text, hint=hint) for text, hint in (("a", "x"), ("b", "y"), ("c", "y"), ("d", "x"))]
-    with pytest.raises(CollisionError) as caught:
-        raise_first([Problem(one) for one in errors])
-    assert caught.value.__notes__ == ["also: b (y)", "also: c", "also: d"]

@@ -111,7 +111,8 @@ def check(
         one.attempt(partial(one.replay, chain, lying), alone=len(opened) == 1)
     chained = _chained(chain, complete=request.complete)
     archives = tuple(one.result(chain, chained) for one in opened)
-    return CheckReport(archives=archives, chain=chain, complete=request.complete, given=given.sets)
+    groups = len(given.files)
+    return CheckReport(archives=archives, chain=chain, complete=request.complete, given=given.sets, lying=groups)
 
 
 def _with_steps(one: ArchiveCheck, chain: Chain) -> ArchiveCheck:

@@ -203,12 +203,15 @@ class CheckReport:
     chain: Chain = field(repr=False, compare=False)  # How those that could be read fit together
     complete: bool = False  # Whether logs must be given together with their full
     given: tuple[Path, ...] = ()  # The archives, and the folders with archives, that were named
+    lying: int = 0  # How many of the last ones are files as they lie, which were named too
 
     @cached_property
     def missed(self) -> tuple[ArchiveError, ...]:
         """What of several archives cannot be read, and was named or may belong to the others."""
         sets = [one.backup_set for one in self.archives if one.backup_set is not None]
-        return missed_by(self.chain, found_beside(sets, self._unread, self.given))
+        found = missed_by(self.chain, found_beside(sets, self._unread, self.given))
+        lying = (one.error for one in self.archives[len(self.archives) - self.lying :] if one.backup_set is None)
+        return (*found, *(error for error in lying if error and error not in found))
 
     @property
     def spared(self) -> tuple[SparedSet, ...]:

@@ -81,14 +81,6 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda one: _URGENCY.get(type(one.error), one.urgency)))
 
 
-def _hint_once(hint: str | None, said: set[str | None]) -> str:
-    """Return a hint as the end of a note, or nothing where it was said: of many problems alike it takes most room."""
-    if hint in said:
-        return ""
-    said.add(hint)
-    return f" ({hint})"
-
-
 def raise_first(problems: Sequence[Problem]) -> None:
     """Raise the error of the first problem, with the others as notes.
 
@@ -97,8 +89,8 @@ def raise_first(problems: Sequence[Problem]) -> None:
     """
     if problems:
         first, *others = (problem.error for problem in problems)
-        said: set[str | None] = {first.hint, None}
-        first.__notes__ = [f"also: {one}" + _hint_once(one.hint, said) for one in others]
+        said = {first.hint, None}
+        first.__notes__ = [f"also: {one}" + (f" ({one.hint})" if one.hint not in said else "") for one in others]
         raise first.with_traceback(None)
 
 
