@@ -252,7 +252,7 @@ class ChosenSets:
     @property
     def met_damage(self) -> tuple[ArchiveError, ...]:
         """The same with what was met in FILE records of the files that were read by now."""
-        return (*self.damage, *(error for one in self.archives for error in one.file_damage.errors))
+        return (*self.damage, *(one.file_damage.worst for one in self.archives if one.file_damage.worst is not None))
 
     def alone(self, at: int) -> tuple[Entry, ...]:
         """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""
