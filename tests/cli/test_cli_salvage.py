@@ -95,3 +95,14 @@ def test_the_damaged_archive_is_not_replaced_by_what_is_saved_of_it(archive: Pat
     assert result.exit_code == 2
     assert result.error == f"it would replace the file that is being read ({archive})"
     assert archive.read_bytes() == before
+
+
+def test_another_archive_behind_is_found_by_the_place_that_is_named(archive: Path, tmp_path: Path) -> None:
+    first, second = archive.read_bytes(), tmp_path / "second.tokar"
+    done("create", "-q", second, write(tmp_path / "other", instance()))
+    archive.write_bytes(first + second.read_bytes())
+    result = tokar("salvage", "--json", archive, tmp_path / "b.tokar")
+    assert (result.exit_code, result.json()["lost"]) == (8, True)
+    (place,) = result.json()["others"]
+    assert archive.read_bytes()[place:] == second.read_bytes()
+    assert (tmp_path / "b.tokar").read_bytes() == first

@@ -122,5 +122,5 @@ def _json(out: Path, report: SalvageReport) -> dict[str, Any]:
             "unknown": ({"first": first, "count": count} for first, count in report.unknown),
         },
         "ranges": map(to_json, report.ranges),
-        **fields_json(report, "range_count", "notes"),
+        **fields_json(report, "range_count", "others", "notes"),
     }
