@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tokar import tokens
-from tokar.errors import ArchiveError, ExistingFileError, FormatError, InputError, LockedError, RestoreError, SetError
+from tokar.errors import ArchiveError, ExistingFileError, FormatError, LockedError, RestoreError, SetError
 from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
-from tokar.names import is_beside_a_set, leaf_of, printable, typed
+from tokar.names import is_beside_a_set, leaf_of, typed
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
@@ -26,7 +26,7 @@ from tokar.sets.apart import chosen_apart
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import no_copies, without_copies
 from tokar.sets.chain import Chain
-from tokar.sets.choose import NotRestorableError, restorable
+from tokar.sets.choose import NotRestorableError, full_called, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
@@ -43,7 +43,6 @@ from tokar.sets.recorded import RecordedFacts
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog
 from tokar.sets.start import ChainStart, up_to
 from tokar.trust.signatures import AllowedSigners
-from tokar.words import some
 
 _MOST_NAMED: Final = 4  # databases
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
@@ -89,23 +88,8 @@ class OpenSets:
         """
         if self._found.named:  # what was named must be there, also where no later log is wanted
             raise self._refusal(self._found.missed())
-        renamed: dict[bytes, Mapping[int, str]] = {}
-        branch, right_names = options.branch, options.right_names
-        if branch or right_names:
-            found, together = [], LogTable(*(one.facts.logs for one in self._found.sets))
-            for one in self._found.sets:
-                facts, renamed[one.root] = right_names_of(one.facts, right_names=right_names, together=together)
-                found.append(replace(one, facts=facts))
-            self.chain = build_chain(found, branch=branch)
-        try:
-            rolls_forward = options.existing == Existing.ROLL_FORWARD
-            full = self._full(options.full) if options.full else None
-            selection = restorable(self.chain, until, full=full, may_lack_logs=rolls_forward)
-        except NotRestorableError as error:
-            if missed := self._found.missed():  # what is missing may be in it
-                raise self._refusal(missed, error) from None
-            error.chain = self.chain if until is None or not error.faults else None
-            raise
+        renamed = self._with_right_names(options)
+        selection = self._choice(until, options)
         apart, refused = self._apart(selection, until, options)
         selection = apart or selection
         known = {(one.id, one.root): one for one in self.chain.sets}
@@ -155,6 +139,29 @@ class OpenSets:
             raise refused
         return chosen
 
+    def _with_right_names(self, options: RestoreOptions) -> dict[bytes, Mapping[int, str]]:
+        """Build the chain anew for a history or for right names; return these by root and by number of the entry."""
+        renamed: dict[bytes, Mapping[int, str]] = {}
+        if options.branch or options.right_names:
+            found, together = [], LogTable(*(one.facts.logs for one in self._found.sets))
+            for one in self._found.sets:
+                facts, renamed[one.root] = right_names_of(one.facts, right_names=options.right_names, together=together)
+                found.append(replace(one, facts=facts))
+            self.chain = build_chain(found, branch=options.branch)
+        return renamed
+
+    def _choice(self, until: int | None, options: RestoreOptions) -> ChainSelection:
+        """Return what is taken for all folders together, or raise as `select`."""
+        try:
+            rolls_forward = options.existing == Existing.ROLL_FORWARD
+            full = full_called(self.chain, options.full) if options.full else None
+            return restorable(self.chain, until, full=full, may_lack_logs=rolls_forward)
+        except NotRestorableError as error:
+            if missed := self._found.missed():  # what is missing may be in it
+                raise self._refusal(missed, error) from None
+            error.chain = self.chain if until is None or not error.faults else None
+            raise
+
     def _apart(
         self, selection: ChainSelection, until: int | None, options: RestoreOptions
     ) -> tuple[ChainSelection | None, NotRestorableError | None]:
@@ -169,18 +176,6 @@ class OpenSets:
             return chosen_apart(self.chain, selection, until, may_lack_logs=may_lack_logs), None
         except NotRestorableError as error:
             return None, error
-
-    def _full(self, name: str) -> bytes:
-        """Return the id of the archive of that path or name, which has databases."""
-        starts = [self.chain.sets[one.number] for one in self.chain.starts]
-        found = [one for one in starts if Path(one.label) == Path(name)] or [
-            one for one in starts if leaf_of(one.label) == name or Path(one.label).absolute() == Path(name).absolute()
-        ]
-        if len(found) != 1:
-            how = "several sets with databases are" if found else "no set with databases is"
-            hint = f"the sets with databases here: {some(one.label for one in starts)}" if starts else None
-            raise InputError(f"{how} called {printable(name)}", hint=hint)
-        return found[0].id
 
     def _refusal(self, missed: Sequence[ArchiveError], without: ArchiveError | None = None) -> ArchiveError:
         self.missed = missed

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, takewhile
+from pathlib import Path
 from typing import Final
 
 from tokar.errors import InputError, RestoreError, SetError
-from tokar.names import SET_ASIDE, leaf_of
+from tokar.names import SET_ASIDE, leaf_of, printable
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
 from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, is_beside, mended_logs
@@ -27,6 +28,7 @@ from tokar.sets.logs import Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, badness, weigh
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog, SelectedSet
 from tokar.sets.start import ChainStart, are_of_several, choice_fault, lacks, up_to, with_all
+from tokar.words import some
 
 _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
@@ -120,6 +122,23 @@ def _demand_none_in_place(chain: Chain, starts: list[ChainStart], chosen: ChainS
             label = chain.sets[start.number].label
             step = f"; or leave {leaf_of(label)} out: the others can be restored without it"
             raise _refusal(*in_order(start.blocking), text=f"{label} cannot be restored: ", step=step)
+
+
+def full_called(chain: Chain, name: str) -> bytes:
+    """Return the id of the archive of that path or name, which has databases.
+
+    Raises:
+        InputError: There is none, or more than one.
+    """
+    starts = [chain.sets[one.number] for one in chain.starts]
+    found = [one for one in starts if Path(one.label) == Path(name)] or [
+        one for one in starts if leaf_of(one.label) == name or Path(one.label).absolute() == Path(name).absolute()
+    ]
+    if len(found) != 1:
+        how = "several sets with databases are" if found else "no set with databases is"
+        hint = f"the sets with databases here: {some(one.label for one in starts)}" if starts else None
+        raise InputError(f"{how} called {printable(name)}", hint=hint)
+    return found[0].id
 
 
 def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
