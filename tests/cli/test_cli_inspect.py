@@ -11,7 +11,9 @@ from command_line import done, in_words_of_ours, tokar
 from small_sets import TAKEN, instance, log, write
 
 import tokar as library
+from tokar.format.after_root import append_records
 from tokar.format.metadata import location_list_json
+from tokar.format.records import TrailingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,6 +269,26 @@ def test_a_walk_over_the_records_ends_with_what_is_wrong(
     assert records in (None, len(listed))
     if as_json:
         assert result.json()["error"]["exit_code"] == code
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(("place", "kind"), [(1, "kkkk"), (2, "note"), (3, "TAIL")])
+def test_a_walk_over_the_records_proves_those_that_no_root_covers(
+    archive: Path, place: int, kind: str, *, as_json: bool
+) -> None:
+    root = bytes.fromhex(done("inspect", "--json", archive).json()["archive"]["root"])
+    append_records(archive, [TrailingRecord(b"kkkk", b"first"), TrailingRecord(b"note", b"second")], root=root)
+    heads = tokar("inspect", "--records", "--json", archive).json()["records"][-3:]
+    assert heads[place - 1]["kind"] == kind
+    data = bytearray(archive.read_bytes())
+    data[heads[place - 1]["position"] + 64 + 2] ^= 1
+    archive.write_bytes(data)
+    result = tokar("inspect", "--records", *(["--json"] if as_json else []), archive)
+    assert result.exit_code == 4
+    assert f"the check of a {kind} record is wrong" in result.error
+    listed = result.json()["records"] if as_json else result.stdout.splitlines()[1:]
+    assert len(listed) == len(tokar("inspect", "--records", archive).stdout.splitlines()[1:])
+    assert "TAIL" in str(listed[-1])
 
 
 @pytest.mark.parametrize("option", ["--records", "--entries", "--json", "--b3sums"])

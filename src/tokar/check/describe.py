@@ -178,14 +178,15 @@ def record_json(head: RecordHead) -> dict[str, Any]:
 
 
 def walk_heads(source: ByteSource) -> Iterator[RecordHead]:
-    """Yield the heads of all records from the front, without reading bodies.
+    """Yield the heads of all records from the front; bodies are read, and proven, only after ROOT.
 
     Raises:
-        FormatError: A head is damaged, or something follows after TAIL.
+        FormatError: A head is damaged, a record after ROOT is wrong, or something follows after TAIL.
         UnsealedError: The source ends before the end of TAIL.
     """
     tag = Preamble.parse(source.read(0, bodies.PREAMBLE_SIZE)).tag
     position, kind = bodies.PREAMBLE_SIZE, b""
+    after, wrong = -1, None  # Records after ROOT; what is wrong with the first of them that is
     while kind != records.TAIL:
         data = source.read(position, records.HEAD_SIZE)
         if len(data) < records.HEAD_SIZE:
@@ -197,8 +198,24 @@ def walk_heads(source: ByteSource) -> Iterator[RecordHead]:
             message = f"it ends inside a {head.kind.decode()} record"
             raise UnsealedError(message, rule="STATE-1", offset=position)
         position, kind = head.end, head.kind
+        if after >= 0 or kind == records.ROOT:
+            wrong = wrong or (_wrong_after_root(source, head, tag, after) if after >= 0 else None)
+            after += 1
+    if wrong is not None:
+        raise wrong
     if position < source.size:
         raise FormatError("something follows after TAIL", rule="SEQ-2", offset=position)
+
+
+def _wrong_after_root(source: ByteSource, head: RecordHead, tag: bytes, before: int) -> FormatError | None:
+    """Return what is wrong with a record after ROOT; None where nothing is. `before`: how many stand there already."""
+    try:
+        if head.kind != records.TAIL:
+            records.demand_after_root(head, head.position, before=before)
+        records.demand_check(head, tag, source.read(head.body_position, head.length))
+    except FormatError as error:
+        return error
+    return None
 
 
 _MAX_OPENED: Final = 64  # logs whose names do not tell their generation

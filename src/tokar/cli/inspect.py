@@ -84,8 +84,8 @@ def inspect_files(
         bool,
         typer.Option(
             "--records",
-            help="List every record of an archive with its position, without reading bodies; of a log, also one inside "
-            "an archive, every log record, and prove that they fill it.",
+            help="List every record of an archive with its position, reading bodies only after ROOT; of a log, also "
+            "one inside an archive, every log record, and prove that they fill it.",
         ),
     ] = False,
     page: Annotated[

@@ -217,10 +217,8 @@ class Archive:
         end = self.size - bodies.TAIL_SIZE
         while position < end:
             data = self.source.read(position, HEAD_SIZE)
-            head = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
-            if head is None or not head.is_extra:
-                raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
-            records.demand_trailing(head.length, position, before=len(self.trailing))
+            found = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
+            head = records.demand_after_root(found, position, before=len(self.trailing))
             self.trailing.append(TrailingRecord(head.kind, self._read(position, head.kind)[1]))
             position = head.end
         if position != end:

@@ -363,6 +363,18 @@ def demand_trailing(length: int, position: int, *, before: int) -> None:
         raise FormatError("too many records after ROOT", rule="LOW-1", offset=position)
 
 
+def demand_after_root(head: RecordHead | None, position: int, *, before: int) -> RecordHead:
+    """Return the head of a record that may stand after ROOT, before TAIL. `head`: None where there is no room for one.
+
+    Raises:
+        FormatError: SEQ-1, REC-7 or LOW-1.
+    """
+    if head is None or not head.is_extra:
+        raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
+    demand_trailing(head.length, position, before=before)
+    return head
+
+
 def _out_of_bounds(kind: bytes, length: int, position: int) -> FormatError:
     message = f"a body of {length} bytes is out of bounds for {kind.decode()}"
     return FormatError(message, rule="REC-7", offset=position)
