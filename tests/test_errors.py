@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import errno
 import importlib
 import inspect
@@ -40,11 +41,16 @@ def branch(one: type[ArchiveError]) -> Iterator[type[ArchiveError]]:
         yield from branch(below)
 
 
-def test_the_tree_in_the_docstring_lists_every_class_of_every_module_with_its_exit_code() -> None:
+def every_class() -> Iterator[type[ArchiveError]]:
+    """Yield the errors of all modules."""
     for module in pkgutil.walk_packages([str(SOURCE)], "tokar."):
         if module.name != "tokar.__main__":
             importlib.import_module(module.name)
-    known = {(one.__name__, str(one.exit_code)) for one in branch(ArchiveError) if one.__module__.startswith("tokar.")}
+    return (one for one in branch(ArchiveError) if one.__module__.startswith("tokar."))
+
+
+def test_the_tree_in_the_docstring_lists_every_class_of_every_module_with_its_exit_code() -> None:
+    known = {(one.__name__, str(one.exit_code)) for one in every_class()}
     assert known == set(TREE)
     assert len(TREE) == len(set(TREE))
 
@@ -86,6 +92,24 @@ def test_a_hint_of_its_own_replaces_that_of_the_class() -> None:
     assert ExistingFileError("there", hint="").hint == ""
 
 
+def calls_in(path: Path) -> Iterator[tuple[str, set[str | None]]]:
+    """Yield each call in a module: what it calls, and the keywords it gives."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func).rpartition(".")[2], {one.arg for one in node.keywords}
+
+
+def test_every_error_has_a_next_step_of_its_own_or_of_its_class() -> None:
+    bare = {one.__name__ for one in every_class() if one.hint_text is None and one.otherwise is None}
+    found = [
+        f"{path.name}: {name}"
+        for path in SOURCE.rglob("*.py")
+        for name, given in calls_in(path)
+        if name in bare and not given & {"hint", None}
+    ]
+    assert found == []
+
+
 def test_values_travel_as_attributes() -> None:
     error = DigestMismatchError("differs", expected=b"a", actual=b"b", rule="DONE-5", offset=9)
     assert (error.expected, error.actual, error.rule, error.offset) == (b"a", b"b", "DONE-5", 9)
@@ -104,6 +128,11 @@ def test_values_travel_as_attributes() -> None:
         (errno.EISDIR, "name a file"),
         (errno.ENOTDIR, "name a directory"),
         (errno.ENAMETOOLONG, "shorten"),
+        (errno.ENOENT, "slip in the name"),
+        (errno.EBUSY, "another program uses it"),
+        (errno.ENOTEMPTY, "move it away"),
+        (errno.ENXIO, "name a file"),
+        (errno.EXDEV, "on the same one"),
     ],
 )
 def test_what_the_system_refuses_has_the_next_step_for_its_reason(number: int, word: str) -> None:

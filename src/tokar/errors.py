@@ -140,6 +140,8 @@ def worst_of(errors: Iterable[ArchiveError]) -> ArchiveError | None:
 class StorageError(ArchiveError):
     """The operating system refused a read, a write or a rename."""
 
+    otherwise = "mend what the system names, which may say more in its log, and run again"
+
     def __init__(self, message: str, **place: Unpack[ErrorPlace]) -> None:
         super().__init__(message, **place)
         if self.hint is None and str(self.path) == "-":
@@ -191,6 +193,14 @@ _NEXT_STEPS: Final = {
     errno.ENOTDIR: "a file stands in the place of a directory: move it away, or name a directory",
     errno.ENAMETOOLONG: "shorten the name, or name a place nearer to the root",
     errno.EINVAL: "the file system or the device does not do that: use another one",
+    errno.ENOENT: "look for a slip in the name, and whether it was moved or removed, or its drive is not there",
+    **dict.fromkeys((errno.EBUSY, errno.ETXTBSY), "another program uses it: end that, and run again"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTEMPTY), "something is there already: move it away, or give another name"),
+    **dict.fromkeys(
+        (errno.ENXIO, errno.ENODEV), "nothing answers there, be it a socket, a pipe or a device: name a file"
+    ),
+    errno.EXDEV: "the two are on different file systems: name a place on the same one",
+    errno.EMLINK: "the file system takes no more links or folders there: name another place",
 }
 
 
@@ -208,6 +218,7 @@ class InputError(ArchiveError):
 
     exit_code = 2
     word = "usage"
+    otherwise = "tokar VERB --help shows what goes together, and what each option takes"
 
 
 class MissingExtraError(InputError):
@@ -321,6 +332,8 @@ class DigestMismatchError(IntegrityError):
 class SourceError(ArchiveError):
     """Something that was to be archived cannot be read as it must be."""
 
+    otherwise = "run it again; if it comes again, see what the log of the server says, and report it with that"
+
 
 class SourceChangedError(SourceError):
     """A file changed between the first and the last look at it."""
@@ -383,6 +396,7 @@ class ProcedureError(ArchiveError):
     """The backup or restore procedure does not allow this step."""
 
     exit_code = 7
+    otherwise = "begin the procedure again, with its first step; if it comes again, report it with this line"
 
 
 class PartialError(ArchiveError):
@@ -399,6 +413,8 @@ class SetError(ArchiveError):
 
 class SigningError(ArchiveError):
     """A signature cannot be made, or nobody could judge one: ssh-keygen is missing, too old, or refused."""
+
+    otherwise = "see what ssh-keygen itself says of it: ssh-keygen -l -f KEY; OpenSSH 8.1 or newer is needed"
 
 
 class NotSignedError(ArchiveError):

@@ -23,6 +23,7 @@ from tokar.errors import InputError, RestoreError
 _DRIVE = re.compile(r"([A-Za-z]):(?=[\\/]|\Z)")
 _ADMINISTRATIVE_SHARE = re.compile(r"([A-Za-z])\$")
 _SEPARATORS = re.compile(r"[\\/]+")
+_WHOLE_PATH = "say where it goes, from the root on: --to TOKEN=PATH, or --to NAME=PATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ class PathResolver:
         shown = names.printable(text)
         path = take_apart(text)
         if path is None:
-            raise RestoreError(f"the location {shown} is not an absolute path")
+            raise RestoreError(f"the location {shown} is not an absolute path", hint=_WHOLE_PATH)
         mapped = self._mapped(path, shown)
         if mapped is not None:
             return mapped
@@ -236,4 +237,5 @@ def _check(parts: tuple[str, ...], path: ForeignPath, shown: str) -> None:
     for part in parts:
         unsafe = part in {".", ".."} or "\0" in part
         if unsafe or (path.host != "/" and names.leaf_fault(part)):
-            raise RestoreError(f"the location {shown} is not safe: it has the component {names.printable(part)}")
+            message = f"the location {shown} is not safe: it has the component {names.printable(part)}"
+            raise RestoreError(message, hint=_WHOLE_PATH)

@@ -324,7 +324,7 @@ def test_what_cannot_be_read_is_named(
     monkeypatch.chdir(tmp_path)
     result = tokar("inspect", path)
     error = in_words_of_ours(f"{error} ({path})")
-    assert (result.exit_code, result.error[: len(error)]) == (code, error)
+    assert (result.exit_code, result.error[: len(error)], result.hint != "") == (code, error, True)
 
 
 @pytest.mark.parametrize("options", [(), ("--entries",), ("--headers",), ("--records",)])

@@ -107,6 +107,7 @@ def test_an_archive_that_does_not_even_begin_like_one_is_not_passed_over(tmp_pat
 def test_verify_of_a_folder_without_archives_is_refused(folder: Path) -> None:
     result = tokar("verify", folder)
     assert (result.exit_code, result.error.partition(" (")[0]) == (2, "there is no archive in the folder")
+    assert "tokar check FOLDER" in result.hint
 
 
 def test_verify_holds_an_archive_against_a_root(tmp_path: Path) -> None:

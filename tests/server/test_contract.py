@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tokar import codes, namelist, tokens
-from tokar.errors import ArchiveError, LocationListError
+from tokar.errors import ArchiveError, LocationListError, hint_of
 from tokar.server.contract import DIALECTS, BackupType, NameList, ServerError
 
 
@@ -35,8 +35,15 @@ def test_a_server_error_prints_all_spellings_and_the_meaning() -> None:
     assert isinstance(error, ArchiveError)
 
 
+def test_a_server_error_has_the_next_step_of_its_code_unless_it_says_one_itself() -> None:
+    assert "wait until the other one has ended" in (hint_of(ServerError(-505, call="prepare_backup")) or "")
+    assert hint_of(ServerError(-505, call="prepare_backup", hint="other")) == "other"
+
+
 def test_a_server_error_with_an_unknown_code_has_no_name() -> None:
-    assert ServerError(0x80041234, call="read").name is None
+    error = ServerError(0x80041234, call="read")
+    assert error.name is None
+    assert "the log of the server" in (hint_of(error) or "")
 
 
 def test_a_list_is_held_until_it_is_freed() -> None:

@@ -15,6 +15,8 @@ from tokar.lab.demo import run_demo
 from tokar.names import typed
 from tokar.words import count_text
 
+_REPORT = "this is a fault of tokar or of the disk: please report it with what was printed"
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -35,7 +37,7 @@ def demo(
     """
     result = run_demo(folder, (lambda _: None) if as_json else output.line)
     if not result.equal:
-        raise SetError("the restored databases do not hold what was committed", path=folder)
+        raise SetError("the restored databases do not hold what was committed", path=folder, hint=_REPORT)
     if as_json:
         output.as_json(fields_json(result, "archives", "records", "equal"))
         return

@@ -15,6 +15,7 @@ from tokar.errors import ArchiveError, InputError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 # What people write around a code; `JET -1216` is two arguments.
+_ELSEWHERE = "look for it where it came from: its documentation, or the line before it in the same log"
 _AROUND = {"code", "ecode", "error", "ese", "esent", "hresult", "hr", "jet", "jet_err", "service-specific", "win32"}
 
 
@@ -42,7 +43,7 @@ def explain_codes(
     for word in wanted:
         with answers.of(asked=word):
             value = codes.parse(word)
-            unknown = None if codes.find(value) else ArchiveError(f"{word}: no name is known here")
+            unknown = None if codes.find(value) else ArchiveError(f"{word}: no name is known here", hint=_ELSEWHERE)
             answers.add(_json(word, value), unknown)
             if not as_json:
                 _print(word, value)

@@ -68,7 +68,7 @@ def standard_output() -> int:
         StorageError: It is closed.
     """
     if sys.__stdout__ is None:
-        raise StorageError("standard output is closed")
+        raise StorageError("standard output is closed", hint="lead it into a file or another program")
     return sys.stdout.fileno()
 
 
@@ -93,7 +93,7 @@ def standard_input() -> BinaryIO:
         OverwritesInputError: It is the file that is printed into.
     """
     if sys.stdin is None:
-        raise StorageError("standard input is closed")
+        raise StorageError("standard input is closed", hint="lead a file or a pipe into it, or name the file")
     if _Output.input_is_taken:
         raise InputError("standard input can be read once", hint="name - for one archive, and files for the others")
     demand_no_output(os.fstat(0))

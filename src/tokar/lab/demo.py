@@ -158,7 +158,7 @@ class _Story:
         except ArchiveError as error:
             self._say(f"    error: {error}")
             return
-        raise ArchiveError("the damage was not found", path=copy)
+        raise ArchiveError("the damage was not found", path=copy, hint="this is a fault of tokar: please report it")
 
     def _restore(self, target: Lab, archives: Sequence[Path]) -> RestorationResult:
         self._chapter(

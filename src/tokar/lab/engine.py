@@ -129,7 +129,7 @@ class EngineError(SourceError):
         known = codes.of_engine(code)
         self.name = known.name
         super().__init__(f"{message}: {self.name}, {code}", path=path, hint=hint)
-        self.otherwise = known.next_step or None
+        self.otherwise = known.next_step or self.otherwise
 
 
 T = TypeVar("T")

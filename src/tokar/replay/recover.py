@@ -48,6 +48,7 @@ _REVISION_WRITTEN_SINCE: Final = 0xC
 """The revision of databases that goes with it (Windows Vista), for those onto which no log is played."""
 _NOT_COMPARED: Final = "no database that Windows recovered was at hand to compare with"
 _OLD_ENGINE: Final = "logs of Windows Vista to 2008 R2: no store of that time was at hand to try the rules on"
+_NO_DATABASE: Final = "name the folder or the archive that has the database of these logs"
 _PIECE: Final = 1 << 20
 _TRIED_PAGE_SIZE: Final = 4096
 _SIGNATURES: Final = ("log_signature", "flush_map_signature", "header_flush_signature")
@@ -199,7 +200,7 @@ def _chosen(replay: Replay, only: Sequence[str], facts: SetFacts) -> list[OpenRe
                 hint = "recover it in a folder of its own, with the logs that are for it"
                 raise SetError(f"{names.printable(one.name)} is left out: {why}", hint=hint)
     if not found:
-        raise SetError(no_database(facts))
+        raise SetError(no_database(facts), hint=_NO_DATABASE)
     return found
 
 
@@ -213,11 +214,12 @@ def _demand_known(facts: SetFacts, only: Sequence[str]) -> None:
     for text in only:
         found = known.get(names.collision_key(text), [])
         if found and all(found):
-            raise SetError(f"{names.printable(text)} is a temporary database: the engine makes it anew")
+            message = f"{names.printable(text)} is a temporary database: the engine makes it anew"
+            raise SetError(message, hint="leave it out: nothing in it is of use after a start of the engine")
         if not found:
-            otherwise = f"the databases here: {some(map(names.printable, here))}" if here else ""
+            otherwise = f"the databases here: {some(map(names.printable, here))}" if here else _NO_DATABASE
             message = "; ".join([f"there is no such database here: {names.printable(text)}", *databases_linked(facts)])
-            raise SetError(message, hint=meant(text, here, otherwise) or None)
+            raise SetError(message, hint=meant(text, here, otherwise))
 
 
 def _keys_of(one: OpenReplay) -> set[str]:
@@ -247,7 +249,8 @@ def _names_of(chosen: Sequence[OpenReplay], out: Path) -> list[Path]:
     for one in chosen:
         leaf = one.target.facts.leaf
         if fault := names.leaf_fault(leaf):
-            raise RestoreError(f"{names.printable(leaf)} cannot be a file name: {fault}")
+            message = f"{names.printable(leaf)} cannot be a file name: {fault}"
+            raise RestoreError(message, hint="recover it in a folder of its own, where it has another name")
         if _leaf_key(one) in seen:
             alike = {two.target.facts.name for two in chosen if _leaf_key(two) == _leaf_key(one)}
             way = f"name one with --only: {some(sorted(alike))}" if len(alike) > 1 else "recover one of the sets alone"
@@ -283,7 +286,8 @@ def _write(
 def _demand_good(checker: PageChecker, path: Path) -> PageReport:
     report = checker.finish()
     if not report.is_good or report.correctable:
-        raise SetError(f"{names.printable(path.name)} is not written: it would have damaged pages")
+        message = f"{names.printable(path.name)} is not written: it would have damaged pages"
+        raise SetError(message, hint="tokar check --content says which pages are damaged; take another copy of it")
     return report
 
 

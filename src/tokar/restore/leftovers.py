@@ -25,6 +25,7 @@ from tokar.storage.sink import OLD_SUFFIX, temporary_files
 _STAGED: Final = re.compile(re.escape(STAGING_PREFIX) + r"[0-9a-f]+-\d+")
 _OPEN: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _AT_WORK: Final = "a restore is at work here"
+_ENDED: Final = "run this again when it has ended"
 _MOVED: Final = "it was replaced meanwhile"
 
 
@@ -74,7 +75,7 @@ def remove_leftover(one: Leftover) -> None:
         if name.startswith(STAGING_PREFIX):
             if not name.startswith(LOCK_NAME):
                 if _is_busy(one.path.parent):
-                    raise StorageError(_AT_WORK, path=one.path)
+                    raise StorageError(_AT_WORK, path=one.path, hint=_ENDED)
                 held.enter_context(Lock(holder, LOCK_NAME, _AT_WORK))
             if not holder.has(name):
                 return  # a lock that was removed with what it was for
@@ -87,7 +88,7 @@ def remove_leftover(one: Leftover) -> None:
                 hint = "run this again when it has ended, or remove it by hand"
                 raise StorageError("its owner is at work, or the file system has no locks", path=one.path, hint=hint)
             if not holder.is_same(name, descriptor):
-                raise StorageError(_MOVED, path=one.path)
+                raise StorageError(_MOVED, path=one.path, hint="run this again")
             if os.name != "nt":
                 holder.remove(name)
         finally:

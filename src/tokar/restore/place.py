@@ -51,7 +51,7 @@ from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, holds, is_whole, journal_name, numbered, staging_name, write_journal
 from tokar.restore.plan import Aside, Plan
 from tokar.restore.stager import Stager, is_own
-from tokar.restore.staging import SecondLook, Stage, demand_ancestor, whole_directories
+from tokar.restore.staging import SecondLook, Stage, demand_ancestor, disturbed, whole_directories
 from tokar.restore.workers import Tally
 from tokar.storage import durable, windows
 from tokar.storage.directory import Directory, Lock
@@ -108,7 +108,7 @@ class Placing:
         group_of: Callable[[Entry], int] | None = None,
     ) -> None:
         if any(seen.state is TargetState.ELSEWHERE for seen in plan.seen):
-            raise RestoreError("the plan is for another machine, and can only be shown here")
+            raise RestoreError("the plan is for another machine, and can only be shown here", hint="restore it there")
         self._plan = plan
         self._reader = reader
         self._progress = progress
@@ -275,7 +275,7 @@ class Placing:
     def _demand_there(stage: Stage, name: str) -> None:
         """Check that a file that an interrupted run has put in place is there still."""
         if not stage.holder.has(name):
-            raise StorageError("it was in place when the plan was made, and is gone", path=stage.final_path(name))
+            raise disturbed("it was in place when the plan was made, and is gone", stage.final_path(name))
 
     def _whole_with(self, *, databases: bool, others: bool | None = None) -> list[str]:
         """Return the directories that are staged as a whole and do or do not get databases, and other files."""

@@ -386,12 +386,14 @@ class _Planner:
             if self._targets.identity(directory) != own:
                 continue
             if role(entry.token) is not Role.LOG:
-                shared = RestoreError("--backup-logs takes a folder of its own, and this goes there too")
+                message = "--backup-logs takes a folder of its own, and this goes there too"
+                shared = RestoreError(message, hint="name another folder with --backup-logs")
                 self._problem(shared, entry, urgency=BAD_TARGET)
             elif entry.token == LOG:
                 generation = parse_file_name(name).generation
                 if generation is None:
-                    unnumbered = RestoreError("a log without a number in its name fits no range")
+                    message = "a log without a number in its name fits no range"
+                    unnumbered = RestoreError(message, hint="leave --backup-logs out, or the log with --only")
                     self._problem(unnumbered, entry, urgency=BAD_TARGET)
                 else:
                     generations.append(generation)
@@ -399,7 +401,8 @@ class _Planner:
         holes = [before + 1 for before, after in pairwise(generations) if after != before + 1]
         if holes:
             message = f"the logs leave a hole at 0x{holes[0]:X}, and the engine demands a whole range"
-            self._problem(RestoreError(message), urgency=BAD_TARGET)
+            hint = "add the archive or the folder that has it: tokar chain names what is missing"
+            self._problem(RestoreError(message, hint=hint), urgency=BAD_TARGET)
         for location in self._request.locations:
             path = self._request.path_of(location)
             if location.token == LOG_DIR and path is not None:

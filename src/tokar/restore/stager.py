@@ -16,7 +16,7 @@ from tokar.format.index import Entry
 from tokar.restore.ahead import ContentReader, with_content
 from tokar.restore.journal import is_whole
 from tokar.restore.plan import Extra, Plan
-from tokar.restore.staging import Stage
+from tokar.restore.staging import Stage, disturbed
 from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage import durable, windows
 from tokar.storage.directory import Directory
@@ -123,7 +123,7 @@ class Stager:
                 pass
         expected = sum(one.files for one in self._plan.directories)
         if self._files != expected:  # a directory is renamed as a whole, and would not show it
-            raise StorageError(f"only {self._files} of {expected} files were staged")
+            raise disturbed(f"only {self._files} of {expected} files were staged")
 
     def _stage_elsewhere(self, share: int, shares: int) -> Iterator[Tally]:
         """Stage a share in a copy of this process, which tells no progress: its lock may be held for ever here."""

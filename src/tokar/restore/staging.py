@@ -35,6 +35,11 @@ from tokar.storage.directory import Directory, inode_of
 from tokar.words import some
 
 
+def disturbed(message: str, path: str | None = None) -> StorageError:
+    """Return the error where somebody else works in the same folders: a plan that is made anew sees what is there."""
+    return StorageError(message, path=path, hint="run again, and let nobody else work in these folders meanwhile")
+
+
 class Stage:
     """The staging directory of one target directory.
 
@@ -85,7 +90,7 @@ class Stage:
             StorageError: Something else has.
         """
         if self._opened is not None and self.holder.identity_of(self._name) != self._opened.identity():
-            raise StorageError("the staging directory was moved or replaced", path=self.holder.path_of(self._name))
+            raise disturbed("the staging directory was moved or replaced", self.holder.path_of(self._name))
 
     @property
     def opened(self) -> Directory:
@@ -231,7 +236,7 @@ class SecondLook:
         for directory, name, identity in journals:
             with Directory(directory) as holder:
                 if identity and holder.identity_of(name) not in {identity, None}:
-                    raise StorageError("the journal of this restore was moved or replaced", path=holder.path_of(name))
+                    raise disturbed("the journal of this restore was moved or replaced", holder.path_of(name))
 
     def before_databases(self) -> None:
         """Look for files of the engine that appeared while the others were placed.
@@ -297,7 +302,7 @@ class SecondLook:
                     if directory.identity() != self._stages[path].target.identity():
                         raise MovedError(path)
                 if directory.size_of(name) != size:
-                    raise StorageError("it was placed, and is gone or replaced", path=directory.path_of(name))
+                    raise disturbed("it was placed, and is gone or replaced", directory.path_of(name))
                 files += 1
         return Tally(files, 0, 0)
 

@@ -139,7 +139,8 @@ class SalvageReport:
         counts += [] if self.end_is_known else ["how many more there were is not known"]
         counts += [f"{count_text(len(self.others), 'other archive')} left aside"] if self.others else []
         counts = counts or ["but not all that stood beside them"]
-        raise PartialError(", ".join([f"{count_text(self.complete_count, 'file')} saved", *counts]))
+        message = ", ".join([f"{count_text(self.complete_count, 'file')} saved", *counts])
+        raise PartialError(message, hint="look for another copy of what is lost; the report says which files that are")
 
 
 def lost_ranges(found: DamageMap) -> Iterator[LostRange]:

@@ -166,6 +166,7 @@ class ServerError(SourceError):
         more = f" ({detail})" if detail else ""
         what = _WORDS.get(call, call)
         super().__init__(f"{what} failed with {codes.describe(self.code)}{meaning}{more}", hint=hint)
+        self.otherwise = (known.next_step if known else "") or self.otherwise
 
 
 class NoAnswerError(SourceError):

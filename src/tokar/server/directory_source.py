@@ -48,7 +48,7 @@ def open_source(place: str, *, restoring: bool = False) -> DirectoryServer:
             f"not a server to restore to: dir:{place}", hint="a directory is restored to without a server: --into DIR"
         )
     if not place or not os.path.isdir(place):  # noqa: PTH112 - no name is too long for it
-        raise InputError("there is no such directory", path=place or None)
+        raise InputError("there is no such directory", path=place or None, hint="name the folder of a set: dir:FOLDER")
     return DirectoryServer(place)
 
 

@@ -57,6 +57,8 @@ _LINKS: Final = {
     LinkFault.SIZE: "has another size than the log before it",
     LinkFault.CONTENT: "was not written after the log before it: its content has changed or is cut",
 }
+_TAKE_FULL: Final = "take a full; it starts a new chain, and the logs are still on the server"
+_SEE: Final = "see with tokar check --content what is wrong, and take another backup; the logs are still on the server"
 _LACKS: Final = {
     Capability.SYNC: "nothing can be made durable",
     Capability.NO_REPLACE: "a file cannot be given its name without the risk of replacing another",
@@ -243,13 +245,14 @@ def demand_contiguous(logs: Sequence[LogFacts]) -> None:
         SetError: They do not.
     """
     if not logs:
-        raise SetError("the set has no log, so nothing can be recovered from it")
+        raise SetError("the set has no log, so nothing can be recovered from it", hint=_TAKE_FULL)
     for log in logs:
         if log.generation is None:
-            raise SetError(f"{log.name}: its generation cannot be told")
+            raise SetError(f"{log.name}: its generation cannot be told", hint=_SEE)
     for before, log in pairwise(logs):
         if log.generation == before.generation:
-            raise SetError(f"two logs have generation 0x{log.generation or 0:X}: {before.name} and {log.name}")
+            message = f"two logs have generation 0x{log.generation or 0:X}: {before.name} and {log.name}"
+            raise SetError(message, hint=_SEE)
         _demand_link(before, log)
     demand_one_stream(logs)
 
@@ -270,7 +273,7 @@ def _demand_link(before: LogFacts, log: LogFacts) -> None:
     fault = link(before, log).fault
     if fault is LinkFault.GENERATION:
         gap = f"0x{before.generation or 0:X} and 0x{log.generation or 0:X}"
-        raise SetError(f"the logs have a gap between generations {gap}")
+        raise SetError(f"the logs have a gap between generations {gap}", hint=_TAKE_FULL)
     if fault is not None:
         raise _unlinked(log, fault)
 
@@ -282,7 +285,7 @@ def _unlinked(log: LogFacts, fault: LinkFault) -> SetError:
 def _demand_sound(facts: SetFacts, verdict: SetVerdict) -> None:
     """LIC-6."""
     if damage := damage_of(verdict):
-        raise SetError(f"the set has damage: {fault_text(damage[0])}")
+        raise SetError(f"the set has damage: {fault_text(damage[0])}", hint=_SEE)
     if not facts.examined:
         raise ProcedureError("pages and segments were not examined", hint="leave the examination on to truncate")
 
@@ -294,7 +297,7 @@ def _demand_recoverable(verdict: SetVerdict) -> None:
     for one in verdict.databases:
         if one.verdict not in _LICENSED or one.reaches < one.need.committed:
             why = one.not_checked[0] if one.not_checked else f"{one.name}: {one}"
-            raise SetError(f"whether this set can be recovered is not known: {why}")
+            raise SetError(f"whether this set can be recovered is not known: {why}", hint=_SEE)
 
 
 def demand_server(prior: PriorSet, server: str | None) -> None:
@@ -343,6 +346,7 @@ def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: s
     for log in logs:
         if log.generation == end and not (log.is_opaque or prior.log.is_opaque):
             if log.created != prior.log.created:
-                raise SetError(f"{log.name} is another log than the prior set has under this generation: a fork")
+                message = f"{log.name} is another log than the prior set has under this generation: a fork"
+                raise SetError(message, hint=_TAKE_FULL)
         elif log.generation == end + 1:
             _demand_link(prior.log, log)

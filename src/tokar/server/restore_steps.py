@@ -27,7 +27,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from tokar import codes
 from tokar.as_json import fields_json
@@ -36,6 +36,7 @@ from tokar.server.contract import BackupType, NameList, Registration, RestoreCon
 from tokar.server.states import RESTORE, Machine, RestoreEvent, RestoreState
 from tokar.server.transcript import Transcript
 
+_ORDER: Final = "restore the full first, then the sets after it, by their logs: tokar chain shows the order"
 _AFTER_REGISTER = {RestoreState.REGISTERED, RestoreState.REGISTERED_THEN_PLACED, RestoreState.PLACED_THEN_REGISTERED}
 
 
@@ -180,11 +181,12 @@ class RestoreProcedure:
     def _demand_next(self, item: SetToRestore) -> None:
         dialect = self._server.dialect
         if not self.restored and item.backup_type is not BackupType.FULL:
-            raise ProcedureError(f"{item.label} holds logs only; a full comes first")
+            raise ProcedureError(f"{item.label} holds logs only; a full comes first", hint=_ORDER)
         if self.restored and item.backup_type is BackupType.FULL:
-            raise ProcedureError(f"{item.label} is a second full; a chain has one")
+            raise ProcedureError(f"{item.label} is a second full; a chain has one", hint=_ORDER)
         if self.restored and item.registration.generation_high < self.restored[-1].registration.generation_high:
-            raise ProcedureError(f"{item.label} ends before the set that was restored last; sets go in order")
+            message = f"{item.label} ends before the set that was restored last; sets go in order"
+            raise ProcedureError(message, hint=_ORDER)
         has_map = bool(item.registration.restore_map)
         if item.backup_type is BackupType.LOGS_ONLY and has_map and not dialect.map_with_logs_sets:
             raise ProcedureError(f"{dialect.title} takes no restore map with a logs-only set ({item.label})")

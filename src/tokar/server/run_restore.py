@@ -88,7 +88,8 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
     parts = []
     for one, archive, entries in zip(chosen.ranges, chosen.archives, chosen.entries, strict=True):
         if not one.low:
-            raise NotRestorableError(f"{one.label} has no log, so nothing can be registered for it")
+            message = f"{one.label} has no log, so nothing can be registered for it"
+            raise NotRestorableError(message, hint="restore it without a server: tokar restore --into DIR ARCHIVE")
         if not accept_incomplete:
             content = MergedSet([(archive, entries)])
             raise_first(incomplete_files(content.entries))
@@ -328,7 +329,8 @@ class ServerRestore:
         for one in self._request.locations:
             if one.token == token:
                 return one.path
-        raise InputError(f"the server names no location with token 0x{token:02X}, which Register needs")
+        message = f"the server names no location with token 0x{token:02X}, which Register needs"
+        raise InputError(message, hint="see whether the service is installed there, and its log for why not")
 
     def _map_row(self, entry: Entry) -> tuple[str, str]:
         """Return the row of the restore map for a database: its name at the backup and now, as the server spells it."""

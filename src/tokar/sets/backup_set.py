@@ -37,6 +37,8 @@ from tokar.words import logs_text
 
 ARCHIVE_SUFFIX: Final = ".tokar"
 _MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log
+_NAME_ONE: Final = "name an archive, or the folder that it is in; files as they lie: tokar check FOLDER"
+_NO_ARCHIVE: Final = "name the receipt or the archive of another backup; what it says of this one is in it, as JSON"
 
 
 class NoSetError(InputError):
@@ -140,7 +142,7 @@ def set_of_receipt(path: Path) -> BackupSet:
     """
     found = read_receipt(path)
     if found.outcome != "sealed":
-        raise NoSetError("this receipt tells of a backup that made no archive", path=path)
+        raise NoSetError("this receipt tells of a backup that made no archive", path=path, hint=_NO_ARCHIVE)
     log = found.backup.get("log")
     try:
         return BackupSet(
@@ -344,7 +346,7 @@ def open_again(found: BackupSet) -> Archive:
     archive = Archive(path)
     if (archive.id, archive.root) != (found.id, found.root):
         archive.close()
-        raise StorageError("the archive was replaced while it was being looked at", path=path)
+        raise StorageError("the archive was replaced while it was being looked at", path=path, hint="run again")
     return archive
 
 
@@ -386,6 +388,6 @@ def archives_of(paths: Iterable[Path | str]) -> list[Path]:
     for path in map(Path, paths):
         inside = [*sets_in(path, receipts=False)] if os.path.isdir(path) else [path]  # noqa: PTH112 - as above
         if not inside:
-            raise InputError("there is no archive in the folder", path=path)
+            raise InputError("there is no archive in the folder", path=path, hint=_NAME_ONE)
         found += inside
     return found

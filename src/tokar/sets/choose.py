@@ -152,7 +152,7 @@ def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
         return list(chain.starts)
     found = [start for start in chain.starts if chain.sets[start.number].id == full]
     if not found:
-        raise InputError(f"no set with databases has the id {full.hex()}")
+        raise InputError(f"no set with databases has the id {full.hex()}", hint="tokar chain lists the sets")
     return found
 
 

@@ -157,7 +157,7 @@ def read_whole(path: Path | str, most: int) -> bytes:
     with storage_errors("read", path), open(open_file(path), "rb") as file:
         data = file.read(most + 1)
     if data is None:  # of a device in the shape of a file, as /proc has
-        raise StorageError("nothing can be read of it yet, and a file is wanted", path=path)
+        raise StorageError("nothing can be read of it yet, and a file is wanted", path=path, hint="name a file")
     if len(data) > most:
         hint = "was another file meant? name a shorter one"
         raise InputError(f"it has more than {most:,} bytes, and so is not what belongs there", path=path, hint=hint)

@@ -210,6 +210,7 @@ class Directory:
 
 _TRIES: Final = 4  # somebody may only be looking whether it is held
 _PAUSE: Final = 0.02
+_LOCKED: Final = "see that no other run is at work here, and run again; leave files of a lock alone"
 
 
 class Lock:
@@ -249,8 +250,8 @@ class Lock:
             StorageError: It was.
         """
         if not self._directory.is_same(self._name, self._descriptor):
-            message = "the lock was removed or replaced, so that another process may be at work here"
-            raise StorageError(message, path=self._directory.path_of(self._name))
+            message, hint = "the lock was removed or replaced, so that another process may be at work here", _LOCKED
+            raise StorageError(message, path=self._directory.path_of(self._name), hint=hint)
 
     def release(self) -> None:
         """Remove its file and give it back, as far as that can be done; a second call does nothing."""

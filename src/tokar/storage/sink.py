@@ -260,7 +260,8 @@ def make_temporary(beside: Path) -> tuple[Path, int]:
                 raise
             os.close(descriptor)
             path.unlink(missing_ok=True)
-    raise StorageError("cannot write here: what is made is removed or locked at once by somebody else", path=beside)
+    message = "cannot write here: what is made is removed or locked at once by somebody else"
+    raise StorageError(message, path=beside, hint="end what cleans or scans this folder, or name another place")
 
 
 def _share_content(source: int, target: int) -> bool:

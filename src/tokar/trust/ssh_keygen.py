@@ -81,7 +81,8 @@ def demand_key(key: Path | str) -> None:
         InputError: It is too large to be one.
     """
     if read_whole(key, _MAX_KEY_SIZE) and not os.stat(key).st_size:  # noqa: PTH116 - a path or text
-        raise StorageError("what is read of it may be gone when it is read again, and a file is wanted", path=key)
+        message = "what is read of it may be gone when it is read again, and a file is wanted"
+        raise StorageError(message, path=key, hint="save it to a file that nobody else can read, and name that")
     beside = Path(f"{key}.pub")  # ssh-keygen looks there too
     if beside.exists():
         read_whole(beside, _MAX_KEY_SIZE)
