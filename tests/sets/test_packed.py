@@ -43,11 +43,22 @@ def test_what_is_kept_is_what_was_given() -> None:
 
 def test_it_takes_little_room() -> None:
     log = LogFacts(**WHOLE)
-    assert sys.getsizeof(log) + sys.getsizeof(log.own) < 280  # type: ignore[attr-defined] # how it is kept
+    assert sys.getsizeof(log) + sys.getsizeof(log.own) < 230  # type: ignore[attr-defined] # how it is kept
+
+
+NAMES = ("edb0000A.log", "EDB0000000A.LOG", "x/edb0000a.jtx", "edb.log", "edb0000B.log", "edb0000A.verylong", "0000A")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("by", [*NAMES, "edb0000000B.LOG", "x/edb0000b.jtx", ""])
+def test_a_name_is_kept_as_it_is_however_its_number_is_spelled(name: str, by: str) -> None:
+    log = LogFacts(**{**WHOLE, "name": name, "reached_by": by, "generation": 10, "named_generation": 11})
+    assert (log.name, log.reached_by, log.named_generation, log.content) == (name, by, 11, REPORT)
 
 
 def test_those_that_are_alike_share_what_is_alike() -> None:
-    one, other = LogFacts(**WHOLE), LogFacts(**{**WHOLE, "name": "edb00006.log", "generation": 6})
+    later = {"name": "edb00006.log", "generation": 6, "named_generation": 6, "reached_by": "edb00007.log"}
+    one, other = LogFacts(**WHOLE), LogFacts(**{**WHOLE, **later})
     assert one.shared is other.shared  # type: ignore[attr-defined] # how it is kept
 
 

@@ -6,7 +6,7 @@ What takes no part is named. A target that cannot be reached is an error: nothin
 from __future__ import annotations
 
 import shlex
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -240,7 +240,7 @@ class ChosenSets:
     whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
     instances: tuple[ChosenSets, ...] = ()  # Those that keep their folders, where there are several
     facts: SetFacts = field(default_factory=SetFacts)  # What is judged, and of a chain what of that is placed
-    without: Container[int] = ()  # Logs of another history than the one that is wanted, by identity
+    without: Collection[int] = ()  # Logs of another history than the one that is wanted, by identity
     # What is wrong with records that no file needs, of all sets, also of those that take no part.
     damage: tuple[ArchiveError, ...] = ()
 
@@ -271,7 +271,7 @@ def choose_one(
     branch: str = "",
     right_names: bool = False,
     folders_apart: bool = False,
-    without: Container[int] = (),
+    without: Collection[int] = (),
 ) -> ChosenSets:
     """Return a single archive as the set that is restored, with the verdict on its databases.
 
@@ -423,7 +423,7 @@ def goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
     )
 
 
-def _beside_branch(facts: SetFacts, branch: str) -> Container[int]:
+def _beside_branch(facts: SetFacts, branch: str) -> Collection[int]:
     return LogTable(facts.logs).beside_branch(branch) if branch else ()
 
 

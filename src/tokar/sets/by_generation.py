@@ -26,13 +26,17 @@ class LogsByGeneration:
 
     def __init__(self) -> None:
         self.logs: list[LogFacts] = []
-        self.generations = array("q")
-        self.sets = array("L")  # The number of the set of each
+        self.generations = array("i")
+        self.sets = array("I")  # The number of the set of each
 
     def add(self, log: LogFacts, generation: int, number: int) -> None:
         """Add a log of a set."""
         self.logs.append(log)
-        self.generations.append(generation)
+        try:
+            self.generations.append(generation)
+        except OverflowError:  # no engine writes that
+            self.generations = array("q", self.generations)
+            self.generations.append(generation)
         self.sets.append(number)
 
     def sort(self) -> None:
@@ -40,8 +44,8 @@ class LogsByGeneration:
         if any(one > next_one for one, next_one in pairwise(self.generations)):
             order = sorted(range(len(self.logs)), key=self.generations.__getitem__)
             self.logs = [self.logs[at] for at in order]
-            self.sets = array("L", (self.sets[at] for at in order))
-            self.generations = array("q", sorted(self.generations))
+            self.sets = array(self.sets.typecode, (self.sets[at] for at in order))
+            self.generations = array(self.generations.typecode, sorted(self.generations))
 
     def _within(self, low: int, high: int) -> slice:
         return slice(bisect_left(self.generations, low), bisect_right(self.generations, high))

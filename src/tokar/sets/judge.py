@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, pairwise
 from operator import not_
@@ -95,7 +95,7 @@ class SetVerdict:
         }
 
 
-def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
+def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     """Return what becomes of the databases of a set.
 
     Args:
@@ -104,7 +104,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     """
     apart, all_databases, whole = copies_left_out(facts), facts.databases, without_copies(facts)
     facts, temporary = _without_temporary(whole)
-    table = LogTable([log for log in facts.logs if id(log) not in without])
+    table = LogTable([log for log in facts.logs if id(log) not in without] if without else facts.logs)
     runs = [DatabaseRun(database, table, facts.owned_streams) for database in facts.databases]
     for run in runs:
         run.checkpoints = facts.checkpoints

@@ -21,7 +21,7 @@ _OWN: Final = {
     "size": "I",
     "number": "I",
     "generation": "i",
-    "named_generation": "I",
+    "named_generation": "h",  # how much more than that
     "reached": "I",
     "reaches": "I",
     "created": "8s",
@@ -31,7 +31,7 @@ _OWN: Final = {
 }
 _TEXTS: Final = ("name", "note", "reached_by")
 _TIMES: Final = ("created", "previous_created")
-_REPORT: Final = {"valid": "I", "shadow": "I", "empty": "I", "end": "I", "size": "I", "segments_xor": "Q"}  # content
+_REPORT: Final = {"valid": "I", "shadow": "I", "empty": "I", "end": "I", "segments_xor": "Q"}  # content
 _DAMAGE: Final = {"stale": "I", "rescued": "I", "bad": "I"}  # of it too, where there is any
 _REPORT_REST: Final = tuple(one.name for one in fields(LogReport) if one.name not in {*_REPORT, *_DAMAGE, "faults"})
 _CODES: Final = ("H", "H", *_OWN.values())  # the lengths of name and note first
@@ -40,6 +40,11 @@ _REPORT_PACKER: Final = struct.Struct("<H" + "".join(_REPORT.values()))  # the l
 _DAMAGE_PACKER: Final = struct.Struct("<" + "".join(_DAMAGE.values()))
 _FAULT_PACKER: Final = struct.Struct("<BBII")  # kind and whether there is a segment, count of bits, offset, segment
 _KINDS: Final = tuple(LogFaultKind)
+_SPELLINGS: Final = ("08X", "05X", "08x", "05x")  # of the number in a name
+_LONGEST_SUFFIX: Final = 4
+_SIZE_AT: Final = _REPORT_REST.index("size")
+_NAMED: Final = [*_OWN].index("named_generation")
+_FORM: Final = ("spelling", "end")  # of a name with a number; with one more where it begins as that of the log
 
 
 @lru_cache(maxsize=256)
@@ -83,9 +88,18 @@ def packed(cls: ClassT) -> ClassT:
 
 
 def _pack(values: dict[str, Any], others: list[str]) -> tuple[bytes, tuple[Any, ...]]:
-    """Return what differs from log to log, and what does not: what is None, the rest of the content, and the others."""
+    """Return what differs from log to log, and what does not.
+
+    That is what is None, the rest of the content, how the numbers in names are spelled, and the others.
+    """
     numbers = [values[name].pack() if name in _TIMES else values[name] for name in _OWN]
-    texts, content = [values[name].encode() for name in _TEXTS], values["content"]
+    generation, named, content = values["generation"] or 0, values["named_generation"], values["content"]
+    numbers[_NAMED] = None if named is None else named - generation
+    name, own_form = _without_number(values["name"], generation)
+    by, by_form = _without_number(values["reached_by"], generation + 1)
+    if by_form is not None and by == name:  # the next log lies beside it
+        by, by_form = "", (*by_form, True)
+    texts = [one.encode() for one in (name, values["note"], by)]
     counts = [] if content is None else [getattr(content, name) for name in _REPORT]
     absent = tuple(name for name, one in zip((*_OWN, *_REPORT), (*numbers, *counts), strict=False) if one is None)
     own = _PACKER.pack(*map(len, texts[:2]), *map(_zero, _OWN.values(), numbers))
@@ -93,7 +107,20 @@ def _pack(values: dict[str, Any], others: list[str]) -> tuple[bytes, tuple[Any, 
         damage = _pack_damage(content)
         own += _REPORT_PACKER.pack(len(damage), *map(_zero, _REPORT.values(), counts)) + damage
     rest = None if content is None else tuple(getattr(content, name) for name in _REPORT_REST)
-    return own + b"".join(texts), _once((absent, rest, *(values[name] for name in others)))
+    if rest is not None and content.size == values["size"]:
+        rest = (*rest[:_SIZE_AT], None, *rest[_SIZE_AT + 1 :])
+    return own + b"".join(texts), _once((absent, rest, (own_form, by_form), *(values[name] for name in others)))
+
+
+def _without_number(text: str, number: int) -> tuple[str, tuple[Any, ...] | None]:
+    """Return what stands before the number in the name of a log, and how that goes on; all of it where it has none."""
+    stem, dot, suffix = text.rpartition(".")
+    if number > 0 and len(suffix) <= _LONGEST_SUFFIX:
+        for spelling in _SPELLINGS:
+            digits = format(number, spelling)
+            if stem.endswith(digits):
+                return stem.removesuffix(digits), (spelling, dot + suffix)
+    return text, None
 
 
 def _pack_damage(content: LogReport) -> bytes:
@@ -122,7 +149,7 @@ def _reader(name: str, others: list[str], place: int) -> Callable[[Any], Any]:
     if name == "content":
         return lambda log: _content(log) if log.own else log.shared[place]
     if name not in _OWN:
-        at = 2 + others.index(name)
+        at = 3 + others.index(name)
         return lambda log: log.shared[at if log.own else place]
     before = _CODES[: 2 + [*_OWN].index(name)]
     code, offset = struct.Struct("<" + _OWN[name]), struct.calcsize("<" + "".join(before))
@@ -133,12 +160,25 @@ def _reader(name: str, others: list[str], place: int) -> Callable[[Any], Any]:
         if name in log.shared[0]:
             return None
         (value,) = code.unpack_from(log.own, offset)
+        if name == "named_generation":
+            return value + (log.generation or 0)
         return _time(value) if name in _TIMES else value
 
     return number
 
 
 def _text(log: Any, name: str) -> str:
+    if name == "note":
+        return _kept_text(log, name)
+    own_form, by_form = log.shared[2]
+    form = own_form if name == "name" else by_form
+    if form is None:
+        return _kept_text(log, name)
+    before = _kept_text(log, "name" if len(form) > len(_FORM) else name)
+    return f"{before}{(log.generation or 0) + (name != 'name'):{form[0]}}{form[1]}"
+
+
+def _kept_text(log: Any, name: str) -> str:
     start = _PACKER.size + _content_size(log)
     sizes = (*struct.unpack_from("<HH", log.own), len(log.own))
     place = _TEXTS.index(name)
@@ -156,17 +196,18 @@ def _content(log: Any) -> LogReport | None:
     absent, rest = log.shared[:2]
     if rest is None:
         return None
-    return _report(log.own[_PACKER.size : _PACKER.size + _content_size(log)], absent, rest)
+    return _report(log.own[_PACKER.size : _PACKER.size + _content_size(log)], absent, rest, log.size)
 
 
 @lru_cache(maxsize=256)
-def _report(data: bytes, absent: tuple[str, ...], rest: tuple[Any, ...]) -> LogReport:
+def _report(data: bytes, absent: tuple[str, ...], rest: tuple[Any, ...], size: int) -> LogReport:
     counts: dict[str, Any] = dict(zip(_REPORT, _REPORT_PACKER.unpack_from(data)[1:], strict=True))
     counts |= {name: None for name in _REPORT if name in absent and name not in _OWN}
     if damage := data[_REPORT_PACKER.size :]:
         counts |= dict(zip(_DAMAGE, _DAMAGE_PACKER.unpack_from(damage), strict=True))
         counts["faults"] = tuple(_faults(damage[_DAMAGE_PACKER.size :]))
-    return LogReport(**counts, **dict(zip(_REPORT_REST, rest, strict=True)))
+    more = dict(zip(_REPORT_REST, rest, strict=True))
+    return LogReport(**counts, **more | ({"size": size} if more["size"] is None else {}))
 
 
 def _faults(data: bytes) -> Iterator[LogFault]:
