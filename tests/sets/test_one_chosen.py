@@ -227,6 +227,49 @@ def test_a_damaged_full_of_one_of_two_streams_is_done_without(later: bool, tmp_p
         assert [Path(one["path"]).stem for one in result.json()["spared"]] == ["old"] * later
 
 
+def two_histories(folder: Path, *, low: int = 5) -> list[Path]:
+    """A full, and one of each of two histories after it, of which the second one needs the later logs."""
+    found = logs(5, 9)
+    theirs = logs(8, 10, after=found[name(7)], branch=1000)
+    sets = {
+        "first": {DATABASE: bytes(dirty(5, 7)), **part(5, 7, found)},
+        "one": {DATABASE: bytes(dirty(9, 9)), **part(low, 9, found)},
+        "other": {DATABASE: bytes(dirty(9, 10, branch=1000)), **part(low, 7, found), **theirs},
+    }
+    return [archive(folder / f"{one}.tokar", files).path for one, files in sets.items()]
+
+
+@pytest.mark.parametrize("low", [5, 8])
+def test_of_fulls_of_two_histories_the_last_line_says_that_a_branch_is_chosen(low: int, tmp_path: Path) -> None:
+    sets = two_histories(tmp_path, low=low)
+    for given in (sets, sets[1:]):
+        why = f"histories parted at generation 0x8: it is another log in {given[-1]} "
+        for verb in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
+            result = tokar(*verb, *given)
+            line = result.stdout.splitlines()[-1]
+            assert (result.exit_code, "each by itself: " + why in line) == (0, True)
+            assert "; restore with --branch LOG, a log of the history that is wanted" in line
+        refused = planned(given)
+        assert refused.exit_code == 6
+        assert refused.stdout.splitlines()[-1].startswith(f"REFUSED: not all logs can be played: {why}")
+        assert refused.hint.startswith("restore with --branch LOG, a log of the history that is wanted")
+        again = planned(given, "--full", "one.tokar")
+        assert again.stdout.splitlines()[-1].startswith("REFUSED: not all logs can be played: histories parted at ")
+        for log in ("one.tokar:edb00009.log", "other.tokar:edb00009.log"):
+            chosen = planned(given, "--branch", log, "--json")
+            assert (chosen.exit_code, took(chosen)[0]) == (0, log.partition(".")[0])
+            assert chosen.json()["outcome"]["word"] == "NOT PROVEN"
+            assert chosen.json()["chain"]["spared"] == []
+            if given is sets[1:]:
+                assert len(chosen.json()["chain"]["unused"]) == 1
+
+
+def test_a_full_of_another_history_than_the_branch_is_refused_where_it_is_named(tmp_path: Path) -> None:
+    result = planned(two_histories(tmp_path), "--branch", "one.tokar:edb00009.log", "--full", "other.tokar")
+    assert result.exit_code == 2
+    assert result.error.endswith("other.tokar is of another history than the log of --branch")
+
+
 def test_a_name_that_is_of_no_set_with_databases_chooses_none(tmp_path: Path) -> None:
     sets = made(tmp_path, main=MAIN, theirs=SERVER)
     for wrong in ("later.tokar", "nowhere.tokar"):

@@ -19,7 +19,7 @@ from tokar.sets.fault_list import in_order
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.judge import step_faults
 from tokar.sets.links import break_fault, link
-from tokar.sets.log_run import LogRun, labels
+from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside, labels
 from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.not_taken import database_left_out, missing_full
 from tokar.sets.outcome import LastLine, LeftOpen, Word, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
@@ -211,7 +211,7 @@ def _streams(backup_set: BackupSet) -> dict[bytes, list[LogFacts]]:
 
 def _way_faults(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, goal: Version) -> Iterator[Fault]:
     """Yield why a run does not come to a log."""
-    first = _first_off(logs, run, goal)
+    first = first_off(logs, run, goal)
     if first is None or is_beside(logs, run, goal):
         return  # it is reached, or recovery does not find the way there
     reached = run.at(first.generation)
@@ -219,25 +219,6 @@ def _way_faults(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, goal: Ve
         yield fork_fault(sets, first.generation, (reached, first))
     else:
         yield end_fault(sets, logs, run, goal.generation)
-
-
-def _first_off(logs: LogTable, run: LogRun, goal: Version) -> Version | None:
-    """Return the first log on the way to another that is not on the run; None where that one itself is on it."""
-    if run.at(goal.generation) == goal:
-        return None
-    at = goal
-    while before := logs.preceding(at):
-        if run.at(before[0].generation) == before[0]:
-            break
-        at = before[0]
-    return at
-
-
-def is_beside(logs: LogTable, run: LogRun, goal: Version) -> bool:
-    """Return whether a log is of a history that begins with a wrong name, beside a log that is found and played."""
-    first = _first_off(logs, run, goal)
-    reached = run.at(first.generation) if first is not None else None
-    return first is not None and reached is not None and reached.is_found and not first.is_found
 
 
 def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: int) -> Fault:
@@ -276,13 +257,6 @@ def _receipts(sets: Sequence[BackupSet], hole: range) -> list[str]:
 def _bring(fault: Fault, receipts: Sequence[str]) -> Fault:
     """Return a fault with the receipts of the archives that would mend it, where there are any."""
     return replace(fault, next_step=f"add the archive that {some(receipts)} belongs to") if receipts else fault
-
-
-def fork_fault(sets: Sequence[BackupSet], generation: int, versions: Sequence[Version]) -> Fault:
-    """Return the fault of histories that parted: one number, several logs."""
-    parts = [f"{some(labels(sets, one.sets))} (created {one.facts.created.iso()})" for one in versions]
-    files = dict.fromkeys(label for one in versions for label in labels(sets, one.sets))
-    return Rules.HISTORIES_PARTED.fault(generation, " than in ".join(parts), files=files, generations=(generation,))
 
 
 def _too_old(sets: Sequence[BackupSet], start: ChainStart, number: int, run: LogRun) -> Fault:
@@ -383,6 +357,9 @@ class Chain:
     # is nothing to choose.
     taken: frozenset[int] | None = field(default=None, repr=False, compare=False)
     copies: tuple[SparedSet, ...] = ()  # Damaged copies of sets: those are read in their place
+    # Why a restore of all sets of one log stream is refused although each by itself passes; None where it is not.
+    parted: Fault | None = field(default=None, repr=False, compare=False)
+    apart: frozenset[int] = frozenset()  # Sets whose databases need logs of another history than the one that is wanted
 
     def start_of(self, number: int) -> ChainStart | None:
         """Return a set as the beginning of a restore, if it is one."""
@@ -441,13 +418,13 @@ class Chain:
 
     @property
     def choice(self) -> Fault | None:
-        """Why a restore of all sets does not choose by itself with which databases it begins; None where it does."""
-        return choice_fault(self.sets, self.starts)
+        """Why a restore of all sets does not choose by itself with what it begins and goes on; None where it does."""
+        return choice_fault(self.sets, self.starts) or self.parted
 
     @property
     def spared(self) -> tuple[SparedSet, ...]:
         """The sets that such a restore does without and that do not pass."""
-        apart = filter(self.is_spared, range(len(self.sets)))
+        apart = (at for at in range(len(self.sets)) if at not in self.apart and self.is_spared(at))
         found = (SparedSet(self.sets[at].label, self.outcome_of(at)) for at in apart)
         return (*(one for one in found if one.outcome.exit_code), *self.copies)
 

@@ -16,14 +16,14 @@ from tokar.errors import InputError, RestoreError, SetError
 from tokar.names import SET_ASIDE, leaf_of, printable
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
-from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, is_beside, mended_logs
+from tokar.sets.chain import Chain, differing_fault, end_fault, mended_logs
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.fault_list import in_order
 from tokar.sets.faults import Fault, FaultKind, Rules
 from tokar.sets.judge import judge_set
 from tokar.sets.left_out import HARMLESS, LeftOut
 from tokar.sets.links import link
-from tokar.sets.log_run import LogRun
+from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside
 from tokar.sets.logs import Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, badness, weigh
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog, SelectedSet
@@ -64,6 +64,8 @@ class NotRestorableError(RestoreError, SetError):
         """Return whether what all sets come to counts what is in the way: a loss may be behind what is not judged."""
         if self.chain is None or not self.chain.starts or found.is_refused:
             return self.chain is not None  # without databases the verdict on the logs stands
+        if self.chain.parted is not None and any(one.kind is self.chain.parted.kind for one in self.faults):
+            return True  # each passes by itself: it is the choice that is refused
         weighed = {(one.kind, one.message) for verdict in self.chain.verdicts for one in verdict.blocking}
         return all(one.is_loss and (one.kind, one.message) in weighed for one in self.faults)
 
@@ -149,10 +151,13 @@ def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
             if any(is_foreign(one.profile) for one in chain.sets):
                 hint = "sets of another engine are restored one after the other: its own recovery joins them"
             raise NotRestorableError("no set with databases is here", faults=faults, hint=hint)
-        return list(chain.starts)
+        return [one for one in chain.starts if one.number not in chain.apart] or [*chain.starts]
     found = [start for start in chain.starts if chain.sets[start.number].id == full]
     if not found:
         raise InputError(f"no set with databases has the id {full.hex()}", hint="tokar chain lists the sets")
+    if found[0].number in chain.apart:
+        message = f"{chain.sets[found[0].number].label} is of another history than the log of --branch"
+        raise InputError(message, hint="leave --full out, or name a log of the history of that set")
     return found
 
 
@@ -204,9 +209,10 @@ def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
             continue  # what the set with the databases itself has and does not reach, its own verdict names
         if is_beside(chain.logs, run, version):
             continue
-        reached = run.at(version.generation)
+        first = first_off(chain.logs, run, version) or version
+        reached = run.at(first.generation)
         if reached is not None:
-            fault = fork_fault(chain.sets, version.generation, (reached, version))
+            fault = fork_fault(chain.sets, first.generation, (reached, first))
         else:
             highest = max(one.generation for one in chain.logs.of_stream(run.stream))
             fault = end_fault(chain.sets, chain.logs, run, highest)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tokar.sets.backup_set import BackupSet
@@ -30,23 +29,36 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     known = tuple(sorted(unique, key=_place))
     logs = LogTable(*(one.facts.logs for one in known))
     without = logs.beside_branch(branch, [one.label for one in known]) if branch else frozenset()
+    apart = frozenset[int]()
     if without:
+        full = [number for number, one in enumerate(known) if one.has_databases]
+        apart = frozenset(number for number in full if _needs(known, logs, number, without))
         logs = LogTable(*([log for log in one.facts.logs if id(log) not in without] for one in known))
     starts = tuple(make_start(known, logs, number, without) for number, one in enumerate(known) if one.has_databases)
     verdicts = tuple(chain_verdict(known, logs, starts, number) for number in range(len(known)))
     parents = tuple(_parent(known, verdicts, number) for number in range(len(known)))
     faults = in_order(listed(chain_faults(known, logs, starts)))
-    chain = Chain(known, starts, verdicts, parents, faults, logs, without, copies=copies)
-    return replace(chain, taken=_taken(chain)) if len(starts) > 1 else chain
+    chain = Chain(known, starts, verdicts, parents, faults, logs, without, copies=copies, apart=apart)
+    return _chosen(chain) if len(starts) > 1 else chain
 
 
-def _taken(chain: Chain) -> frozenset[int] | None:
-    """Return the sets that a restore of all of them takes, of each log stream by itself; None where all are refused."""
-    found: set[tuple[bytes, bytes]] = set()
+def _needs(sets: Sequence[BackupSet], logs: LogTable, number: int, without: frozenset[int]) -> bool:
+    """Return whether the databases of a set need one of some logs, given by identity."""
+    runs = make_start(sets, logs, number).runs
+    needed = (one for run in runs for one in run.versions if run.start <= one.generation <= run.floor)
+    return any(id(copy.facts) in without for one in needed for copy in one.copies)
+
+
+def _chosen(chain: Chain) -> Chain:
+    """Return a chain with what a restore of all sets takes, of each log stream by itself, and why one is refused."""
+    found, parted = set[tuple[bytes, bytes]](), None
     for group in groups_of(chain.starts):
-        with suppress(NotRestorableError):
+        try:
             found |= {(one.id, one.root) for one in restorable(chain, among=group).sets}
-    return frozenset(at for at, one in enumerate(chain.sets) if (one.id, one.root) in found) or None
+        except NotRestorableError as error:
+            parted = parted or next(iter(error.faults), None)
+    taken = frozenset(at for at, one in enumerate(chain.sets) if (one.id, one.root) in found)
+    return replace(chain, taken=taken or None, parted=parted)
 
 
 def _unique(sets: Iterable[BackupSet]) -> tuple[list[BackupSet], tuple[SparedSet, ...]]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
+from tokar.sets.faults import Fault, Rules
 from tokar.sets.logs import LogTable, Version
+from tokar.words import some
 
 Wanted = Callable[[], frozenset[int]]
 
@@ -104,3 +106,32 @@ def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wante
 def labels(sets: Sequence[BackupSet], numbers: Iterable[int]) -> tuple[str, ...]:
     """Return the labels of sets by their numbers."""
     return tuple(sets[number].label for number in sorted(numbers))
+
+
+def first_off(logs: LogTable, run: LogRun, goal: Version) -> Version | None:
+    """Return the first log on the way to another that is not on the run; None where that one itself is on it.
+
+    Below the run nothing is on it: where all of the way is of another history, it is the log beside the first one.
+    """
+    if run.at(goal.generation) == goal:
+        return None
+    at, low = goal, (run.logs[0].generation or 0) if run.logs else 0
+    while before := logs.preceding(at):
+        if before[0].generation < low or run.at(before[0].generation) == before[0]:
+            break
+        at = before[0]
+    return at
+
+
+def is_beside(logs: LogTable, run: LogRun, goal: Version) -> bool:
+    """Return whether a log is of a history that begins with a wrong name, beside a log that is found and played."""
+    first = first_off(logs, run, goal)
+    reached = run.at(first.generation) if first is not None else None
+    return first is not None and reached is not None and reached.is_found and not first.is_found
+
+
+def fork_fault(sets: Sequence[BackupSet], generation: int, versions: Sequence[Version]) -> Fault:
+    """Return the fault of histories that parted: one number, several logs."""
+    parts = [f"{some(labels(sets, one.sets))} (created {one.facts.created.iso()})" for one in versions]
+    files = dict.fromkeys(label for one in versions for label in labels(sets, one.sets))
+    return Rules.HISTORIES_PARTED.fault(generation, " than in ".join(parts), files=files, generations=(generation,))

@@ -28,6 +28,7 @@ NOTHING_TO_JUDGE: Final = (
 
 ONE_CHOSEN: Final = "a restore begins with one: tokar restore --full ARCHIVE"
 """What the last line says of sets of which a restore does not choose by itself."""
+_FULLS: Final = "instances"  # The kind of fault that `--full` helps against
 
 _DO_WITHOUT: Final = "to restore without it, name the other archives one by one, or where to stop: --until GENERATION"
 
@@ -286,7 +287,19 @@ def with_damage(found: LastLine | None, errors: Iterable[ArchiveError]) -> LastL
     return worst(one for one in (found, LastLine(Word.NOT_PROVEN, why, first.exit_code)) if one)
 
 
-def one_by_one(found: LastLine | None, choice: Blocking | None) -> LastLine | None:
+class Choice(Blocking, Protocol):
+    """Why a restore of several sets does not choose by itself."""
+
+    @property
+    def kind(self) -> str:
+        """What kind of fault that is."""
+
+    @property
+    def next_step(self) -> str:
+        """How one is chosen."""
+
+
+def one_by_one(found: LastLine | None, choice: Choice | None) -> LastLine | None:
     """Return what sets come to that pass, and say that a restore needs one chosen to begin with, where it does.
 
     Args:
@@ -295,7 +308,8 @@ def one_by_one(found: LastLine | None, choice: Blocking | None) -> LastLine | No
     """
     if found is None or choice is None or not passes(found):
         return found
-    why = f"each by itself: {choice.message}; {ONE_CHOSEN}"
+    how = ONE_CHOSEN if choice.kind == _FULLS else choice.next_step
+    why = f"each by itself: {choice.message}; {how}"
     return replace(found, why=f"{found.why}; {why}" if found.why else why)
 
 
