@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import chain as in_turn
@@ -15,6 +15,7 @@ from tokar.as_json import as_json, fields_json
 from tokar.codes import Code
 from tokar.collect.on_disk import missed_by, spared_by
 from tokar.errors import ArchiveError, FormatError, SetError
+from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet, found_beside
 from tokar.sets.chain import Chain, SparedSet
 from tokar.sets.faults import Fault
@@ -86,9 +87,17 @@ def outcome_of_damage(
     """
     if not isinstance(error, FormatError) and error not in missed:
         return None
-    others = [one for one in chain.sets if one.label != str(error.path)] if chain is not None else []
+    others = [*_others(chain, str(error.path))] if chain is not None else []
     rest = build_chain(others).outcome if others else None
     return with_unread(rest, missed or [error], alone=not others and len(missed) < 2)
+
+
+def _others(chain: Chain, path: str) -> Iterator[BackupSet]:
+    """Yield the sets that are there without an archive; its own too where that is there a second time."""
+    for one in chain.sets:
+        twins = chain.twins.get(KnownBy(one.id, one.root), ())
+        if one.label != path or twins:
+            yield one if one.label != path else replace(one, label=twins[0])
 
 
 _SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name != "kind")

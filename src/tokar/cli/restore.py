@@ -42,6 +42,7 @@ from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import outcome_of_sets, place_sets, plan_restore
 from tokar.sets.choose import NotRestorableError
 from tokar.sets.outcome import UNREAD, LastLine, as_refused
+from tokar.sets.selection import replaced
 from tokar.words import count_text, some
 
 if TYPE_CHECKING:
@@ -253,6 +254,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
     elif showing.talks:
         if report is not None:
             show_report(report)
+            output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(plan.chosen.archives)))
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
         output.last_line(plan.outcome, plan.chosen.archives[0].head.profile, unread=showing.unread)
@@ -311,6 +313,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     elif showing.talks:
         if run.result is not None:
             _show(run.result, run.next_steps)
+            output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(chosen.archives)))
         output.last_line(run.outcome, chosen.archives[0].head.profile, unread=showing.unread)
 
 
@@ -365,7 +368,7 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
     assert chosen.selection is not None
     assert chosen.recovery is not None
     return {
-        "chain": chosen.selection.to_json(),
+        "chain": chosen.selection.to_json(chosen.archives),
         "plans": [plan.to_json() for plan in run.plans],
         "recovery": {
             "kind": chosen.recovery.value,

@@ -16,6 +16,7 @@ from tokar import tokens
 from tokar.errors import ArchiveError, ExistingFileError, FormatError, LockedError, RestoreError, SetError
 from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
+from tokar.format.identity import KnownBy
 from tokar.format.index import Entry, find_entries
 from tokar.names import is_beside_a_set, leaf_of, typed
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
@@ -28,6 +29,7 @@ from tokar.sets.beside import no_copies, without_copies
 from tokar.sets.chain import Chain
 from tokar.sets.choose import NotRestorableError, full_called, restorable
 from tokar.sets.database_verdict import Verdict
+from tokar.sets.elsewhere import elsewhere
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
@@ -68,6 +70,7 @@ class OpenSets:
         self._stack = ExitStack()
         self._keyring = keyring
         paths = [*paths]
+        self._named = {str(path) for path in map(Path, paths)}
         self._found = find_sets(paths, keyring=keyring, signers=signers, strict=len(paths) == 1)
         self.problems = self._found.problems  # What cannot be read
         self.missed: Sequence[ArchiveError] = ()  # What of that kept a restore from being chosen
@@ -183,7 +186,9 @@ class OpenSets:
 
     def _open(self, backup_set: BackupSet) -> Archive:
         try:
-            archive = self._stack.enter_context(open_again(backup_set))
+            twins = self.chain.twins.get(KnownBy(backup_set.id, backup_set.root), ())
+            copies = () if backup_set.label in self._named else twins  # what was named must be whole
+            archive = self._stack.enter_context(open_again(backup_set, copies))
             if self._keyring is not None:
                 archive.unlock(self._keyring)
             archive.demand_unique()
@@ -195,7 +200,9 @@ class OpenSets:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        if isinstance(error, FormatError):
+            error.hint = elsewhere(self.chain, error, self._named) or error.hint
         self._stack.close()
 
 

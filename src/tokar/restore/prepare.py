@@ -102,7 +102,7 @@ class RestorePlan:
         """Return it as values for JSON."""
         selection = self.chosen.selection
         return {
-            "chain": selection and {**selection.to_json(), "left_out": as_json(self.left_out)},
+            "chain": selection and {**selection.to_json(self.chosen.archives), "left_out": as_json(self.left_out)},
             "plans": [plan.to_json() for plan, _ in self.parts],
             "recovery": as_json(self.recovery),
             "outcome": as_json(self.outcome),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +25,7 @@ from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy, identity_of
 from tokar.format.records import MAGIC
+from tokar.format.twins import TwinArchive
 from tokar.format.verify import spare_damage, verify
 from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.read import facts_of_archive
@@ -335,15 +336,19 @@ def _load(
         raise
 
 
-def open_again(found: BackupSet) -> Archive:
+def open_again(found: BackupSet, copies: Sequence[str] = ()) -> Archive:
     """Open the archive of a set that was looked at before.
+
+    Args:
+        found: The set.
+        copies: Other files with the same archive, which are read where it is damaged.
 
     Raises:
         StorageError: It cannot be read, or another archive has taken its place: what was judged was not this one.
         FormatError: It is damaged.
     """
     path = Path(found.label)
-    archive = Archive(path)
+    archive = TwinArchive(path, [*map(Path, copies)]) if copies else Archive(path)
     if (archive.id, archive.root) != (found.id, found.root):
         archive.close()
         raise StorageError("the archive was replaced while it was being looked at", path=path, hint="run again")

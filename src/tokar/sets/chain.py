@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tokar.as_json import as_json
 from tokar.errors import ArchiveError
+from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.fault_list import in_order
@@ -359,6 +360,8 @@ class Chain:
     copies: tuple[SparedSet, ...] = ()  # Damaged copies of sets: those are read in their place
     # Why a restore of all sets of one log stream is refused although each by itself passes; None where it is not.
     parted: Fault | None = field(default=None, repr=False, compare=False)
+    # Other files that hold the archives of sets, whole as far as anybody looked, by what they are known by.
+    twins: Mapping[KnownBy, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
     apart: frozenset[int] = frozenset()  # Sets whose databases need logs of another history than the one that is wanted
 
     def start_of(self, number: int) -> ChainStart | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain, ChainVerdict, SparedSet, chain_faults, chain_verdict
 from tokar.sets.choose import NotRestorableError, restorable
@@ -25,7 +26,7 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     Raises:
         InputError: No log of that name is in the sets, or several.
     """
-    unique, copies = _unique(sets)
+    unique, copies, twins = _unique(sets)
     known = tuple(sorted(unique, key=_place))
     logs = LogTable(*(one.facts.logs for one in known))
     without = logs.beside_branch(branch, [one.label for one in known]) if branch else frozenset()
@@ -38,7 +39,7 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     verdicts = tuple(chain_verdict(known, logs, starts, number) for number in range(len(known)))
     parents = tuple(_parent(known, verdicts, number) for number in range(len(known)))
     faults = in_order(listed(chain_faults(known, logs, starts)))
-    chain = Chain(known, starts, verdicts, parents, faults, logs, without, copies=copies, apart=apart)
+    chain = Chain(known, starts, verdicts, parents, faults, logs, without, copies=copies, apart=apart, twins=twins)
     return _chosen(chain) if len(starts) > 1 else chain
 
 
@@ -61,15 +62,25 @@ def _chosen(chain: Chain) -> Chain:
     return replace(chain, taken=taken or None, parted=parted)
 
 
-def _unique(sets: Iterable[BackupSet]) -> tuple[list[BackupSet], tuple[SparedSet, ...]]:
-    """Leave out what is there twice, archives before receipts and whole ones before damaged ones; name the latter."""
+def _unique(sets: Iterable[BackupSet]) -> tuple[list[BackupSet], tuple[SparedSet, ...], dict[KnownBy, tuple[str, ...]]]:
+    """Leave out what is there twice, archives before receipts and whole ones before damaged ones; name the latter.
+
+    Returns:
+        The sets, what is wrong with copies of them, and where archives are there more than once, the one that is read
+        not among these.
+    """
     found: dict[tuple[bytes, bytes], BackupSet] = {}
-    copies = []
+    copies, twins = list[SparedSet](), dict[KnownBy, tuple[str, ...]]()
     for one in sorted(sets, key=lambda one: (one.receipt is not None, bool(one.damage))):
         kept = found.setdefault((one.id, one.root), one)
-        if one.label != kept.label and (outcome := with_damage(None, one.damage)):
+        if one.label == kept.label:
+            continue
+        if outcome := with_damage(None, one.damage):
             copies.append(SparedSet(one.label, outcome))
-    return list(found.values()), tuple(copies)
+        if one.receipt is None:
+            known = KnownBy(one.id, one.root)
+            twins[known] = (*twins.get(known, ()), one.label)
+    return list(found.values()), tuple(copies), twins
 
 
 def _place(backup_set: BackupSet) -> tuple[int, int, str, str]:

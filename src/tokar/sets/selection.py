@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokar.as_json import fields_json
+from tokar.as_json import as_json, fields_json
+from tokar.format.archive import Archive
+from tokar.format.twins import damage_met
 from tokar.sets.chain import SparedSet
 from tokar.sets.faults import Fault
+from tokar.sets.outcome import with_unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,12 @@ class NotPlaced:
         return {"set": self.at, "entry": self.entry, "name": self.name, "reason": self.reason}
 
 
+def replaced(archives: Iterable[Archive]) -> list[SparedSet]:
+    """Return the archives in whose place copies were read, each with what it comes to alone."""
+    found = ((str(one.path), with_unread(None, [one], alone=True)) for one in damage_met(archives))
+    return [SparedSet(label, outcome) for label, outcome in found if outcome is not None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSelection:
     """What a restore places, from which sets.
@@ -99,10 +109,15 @@ class ChainSelection:
         """Return the entries of a set that are placed as logs."""
         return tuple(log.entry for log in self.logs if log.at == at)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+    def to_json(self, archives: Sequence[Archive] = ()) -> dict[str, Any]:
+        """Return it as values for JSON.
+
+        Args:
+            archives: Those that were read by now, of which damage may be known.
+        """
         return {
-            **fields_json(self, "sets", "logs", "left_out", "unused", "spared"),
+            **fields_json(self, "sets", "logs", "left_out", "unused"),
+            "spared": as_json((*self.spared, *replaced(archives))),
             "target": self.target or None,
             "recovery": "hard" if self.hard else "soft" if self.logs else "none",
             **fields_json(self, "remarks", "not_checked"),
