@@ -93,7 +93,40 @@ def test_databases_of_one_stream_in_several_sets_are_not_chosen_among(tmp_path: 
     refused = planned(sets)
     assert f"begin with the one that needs the lowest log: tokar restore --full {sets[0]}" in refused.stderr
     assert took(planned(sets, "--full", sets[0], "--json")) == ["main", "pub", "later"]
-    assert took(planned(sets, "--until", "0x7", "--json")) == ["main"]  # the other one is of a later time
+
+
+@pytest.mark.parametrize(
+    ("options", "step"),
+    [
+        (["--full", "main.tokar"], "put it beside before recovery begins: tokar restore {1} --only pub.edb "),
+        (["--full", "pub.tokar"], "begin with the set that needs the lowest log: tokar restore --full {0}"),
+        (["--full", "main.tokar", "--until", "0x7"], "that needs logs up to 0xA: stop there or later (--until 0xA)"),
+    ],
+)
+def test_a_database_that_is_not_placed_with_the_chosen_full_is_in_the_last_line(
+    options: list[str], step: str, tmp_path: Path
+) -> None:
+    sets = made(tmp_path, main=MAIN, pub=PUB)
+    result = planned(sets, *options)
+    assert (result.exit_code, tokar("check", *sets).exit_code) == (0, 0)  # it was asked for by name
+    line = result.stdout.splitlines()[-1]
+    assert line.startswith("RESTORABLE WITH LOSS: ")
+    assert " is not placed: " + step.format(*sets) in line
+    assert f"next: {line.partition(': ')[2].partition(': ')[2]}" in result.stdout
+    (missed,) = planned(sets, "--json", *options).json()["chain"]["missed"]
+    assert missed["engine"]["number"] == -1216
+    notes = [one for one in result.stdout.splitlines() if one.startswith("note: the logs are also about")]
+    assert len(notes) == 1  # and none about the database that is placed
+
+
+@pytest.mark.parametrize("number", ["0x7", "0x9"])
+def test_no_restore_stops_where_a_database_of_a_later_set_is_attached(number: str, tmp_path: Path) -> None:
+    sets = made(tmp_path, main=MAIN, pub=PUB)
+    refused = planned(sets, "--until", number)
+    assert refused.exit_code == 6
+    assert refused.error == rf"where the logs end C:\db\pub.edb is attached, and pub.edb of {sets[1]} is not placed"
+    assert refused.hint.endswith(f"; or do without: tokar restore --full {sets[0]}")
+    assert refused.stdout.splitlines()[-1].startswith("RESTORABLE WITH LOSS: ")
 
 
 def replaced(place: str = r"C:\db\main.edb", *others: tuple[str, Signature]) -> Files:

@@ -33,6 +33,9 @@ def guide(chosen: ChosenSets, plan: Plan, request: Request) -> Guidance | None:
         return None
     folders = () if request.certutil is None else (request.certutil,)
     whole = guide_at(chosen, _places(chosen, plan, request), folders)
+    if whole is not None and chosen.selection is not None:
+        first = (f"{one.message}: {one.next_step}" for one in chosen.selection.missed)
+        whole = replace(whole, next_steps=(*first, *whole.next_steps))
     parts = [guide_at(one, _places(one, plan, request, part=True)) for one in chosen.instances]
     if whole is None or not parts:
         return whole

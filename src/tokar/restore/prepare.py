@@ -48,7 +48,7 @@ from tokar.restore.planner import add_problems, look_and_plan
 from tokar.restore.rebuilt import rebuilt_locations
 from tokar.restore.rollforward import RolledForward
 from tokar.restore.targets import room_problems
-from tokar.sets.outcome import LastLine, with_damage, with_met
+from tokar.sets.outcome import LastLine, with_damage, with_met, worst
 from tokar.sets.read import facts_of_logs
 from tokar.sets.selection import NotPlaced
 from tokar.words import count_text, noun, some
@@ -68,8 +68,7 @@ class RestorePlan:
     @property
     def outcome(self) -> LastLine | None:
         """What the verdict on what is placed comes to; None where nothing was judged."""
-        found = with_met(self.chosen.outcome, [one for one in self.met if not one.is_harmless])
-        return with_damage(found, self.chosen.met_damage)
+        return _outcome(self.chosen, [one for one in self.met if not one.is_harmless])
 
     @property
     def is_refused(self) -> bool:
@@ -155,7 +154,13 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
 
 def outcome_of_sets(chosen: ChosenSets) -> LastLine | None:
     """Return what the verdict on sets comes to that a server takes over; None where nothing was judged."""
-    return with_damage(chosen.outcome, chosen.met_damage)
+    return _outcome(chosen)
+
+
+def _outcome(chosen: ChosenSets, met: Sequence[NotPlaced] = ()) -> LastLine | None:
+    lost = chosen.selection.outcome if chosen.selection else None
+    found = with_met(worst(filter(None, (chosen.outcome, lost))), met)
+    return with_damage(found, chosen.met_damage)
 
 
 def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], options: RestoreOptions) -> Request:

@@ -25,6 +25,7 @@ from tokar.sets.left_out import HARMLESS, LeftOut
 from tokar.sets.links import link
 from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside
 from tokar.sets.logs import Version, stream_of
+from tokar.sets.missed import missed_with
 from tokar.sets.outcome import LastLine, LeftOpen, Word, badness, weigh
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog, SelectedSet
 from tokar.sets.start import ChainStart, are_of_several, choice_fault, lacks, up_to, with_all
@@ -107,7 +108,11 @@ def restorable(
             _demand_none_in_place(chain, starts, max(sound, key=lambda one: one.floor), target)
         raise
     _demand_none_in_place(chain, starts, start, target)
-    return _select(chain, start, target)
+    missed = tuple(missed_with(chain, start, target))
+    if missed and full is None and among is None:
+        step = f"; or do without: tokar restore --full {chain.sets[start.number].label}"
+        raise _refusal(*missed, step=step)
+    return replace(_select(chain, start, target), missed=missed)
 
 
 def _demand_none_in_place(chain: Chain, starts: list[ChainStart], chosen: ChainStart, target: int | None) -> None:
@@ -292,9 +297,16 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
         spared=replace(chain, taken=frozenset(numbers)).spared,
         target=highest,
         hard=start.hard,
-        remarks=in_order(one for number in numbers for one in chain.verdicts[number].faults if not one.blocks),
+        remarks=in_order(_remarks(chain, numbers)),
         not_checked=start.verdict.not_checked,
     )
+
+
+def _remarks(chain: Chain, numbers: Sequence[int]) -> Iterator[Fault]:
+    """Yield what is worth knowing of chosen sets; nothing of databases that are not placed, for they miss none."""
+    for at, number in enumerate(numbers):
+        found = (one for one in chain.verdicts[number].faults if not one.blocks)
+        yield from (one for one in found if not at or one.kind is not FaultKind.DATABASE_NOT_HERE)
 
 
 def _demand_sound(chain: Chain, used: Sequence[Version]) -> None:

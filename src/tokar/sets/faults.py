@@ -332,6 +332,9 @@ class Rules:
         f"{_FOLDERS}; or send one elsewhere: --to NAME=PATH", severity=Severity.WARNING)
     DATABASE_ELSEWHERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about {}, which is in {}",
         "restore both, each to its place, before recovery begins", -1216, severity=Severity.WARNING)
+    DATABASE_NOT_PLACED = Rule(FaultKind.DATABASE_NOT_HERE,
+        "where the logs end {} is attached, and {} is not placed",
+        "put it beside before recovery begins, or begin with another set", -1216, severity=Severity.LOSS)
     DATABASE_REPLACED = Rule(FaultKind.DATABASE_NOT_HERE,
         "where the logs end another database has this place, {}: {}",
         "begin with the set that has it, or stop before it: tokar restore --until GENERATION", -1216)

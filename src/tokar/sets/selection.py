@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tokar.as_json import as_json, fields_json
@@ -11,7 +11,7 @@ from tokar.format.archive import Archive
 from tokar.format.twins import damage_met
 from tokar.sets.chain import SparedSet
 from tokar.sets.faults import Fault
-from tokar.sets.outcome import with_unread
+from tokar.sets.outcome import LastLine, LeftOpen, weigh, with_unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +94,13 @@ class ChainSelection:
     hard: bool  # Whether hard recovery follows: the databases are copies from a streaming backup
     remarks: tuple[Fault, ...] = ()  # Faults that are worth knowing and in no one's way
     not_checked: tuple[str, ...] = ()  # What the verdict leaves open
+    missed: tuple[Fault, ...] = ()  # Databases of other sets that recovery asks for, and that are not placed
+
+    @property
+    def outcome(self) -> LastLine | None:
+        """What a restore comes to by the databases that it does not place; None where it places all."""
+        lost = [replace(one, message=f"{one.message}: {one.next_step}") for one in self.missed]
+        return weigh(lost, LeftOpen()) if lost else None
 
     @property
     def unused_with_why(self) -> list[str]:
@@ -120,5 +127,5 @@ class ChainSelection:
             "spared": as_json((*self.spared, *replaced(archives))),
             "target": self.target or None,
             "recovery": "hard" if self.hard else "soft" if self.logs else "none",
-            **fields_json(self, "remarks", "not_checked"),
+            **fields_json(self, "missed", "remarks", "not_checked"),
         }
