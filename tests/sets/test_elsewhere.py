@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,34 @@ def test_of_what_no_other_archive_has_nothing_is_promised(sets: Path, damaged: s
     spoil(sets / "a.tokar", damaged)
     result = tokar("restore", "--into", sets.parent / "out", *(sets / f"{one}.tokar" for one in "abc"))
     assert (result.exit_code, result.hint) == (4, "tokar salvage DAMAGED OUT keeps every file that is still whole")
+
+
+UNREAD = "whether the archives are damaged (tokar check)"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_verb_that_reads_no_content_says_that_it_did_not_look_for_damage(several: bool, sets: Path) -> None:
+    with library.open(sets / "a.tokar") as archive:
+        (one,) = find_entries(archive.entries, ["edb00006.log"])
+    data = bytearray((sets / "a.tokar").read_bytes())
+    data[one.file_position + 40] ^= 1  # in FILE, which no file needs
+    (sets / "a.tokar").write_bytes(data)
+    paths, out = [sets / "a.tokar", *[sets / "b.tokar"] * several], sets.parent / "out"
+    for options in ([], ["--content"]):
+        assert said(tokar("check", "--json", *options, *paths)) == (4, "NOT PROVEN")
+    assert said(tokar("chain", "--json", "--content", *paths)) == (4, "NOT PROVEN")
+    restore: Sequence[str | Path] = ["restore", "--into", out]
+    taken = write(sets.parent / "taken", {"edb00006.log": b"there already"})
+    refused: Sequence[str | Path] = ["restore", "--into", taken]
+    verbs: list[tuple[Sequence[str | Path], int]] = [(["chain"], 0), ([*restore, "--dry-run"], 0), (refused, 6)]
+    for verb, code in (*verbs, ([*refused, "--dry-run"], 6)):
+        result = tokar(*verb, "--json", *paths)
+        assert said(result) == (code, "RESTORABLE")
+        assert result.json()["not_looked_at"] == [UNREAD]
+        lines = tokar(*verb, *paths).stdout.splitlines()
+        assert lines[-2] == f"not looked at: {UNREAD}"
+        assert lines[-1].endswith("RESTORABLE")
+    placed = tokar(*restore, "--json", *paths)
+    assert (*said(placed), placed.json()["not_looked_at"]) == (0, "NOT PROVEN", [])
+    again = tokar(*restore, "--json", *paths)  # all is there already
+    assert (*said(again), again.json()["not_looked_at"]) == (0, "RESTORABLE", [UNREAD])

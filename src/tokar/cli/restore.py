@@ -250,14 +250,14 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
         with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
             report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
-        output.as_json(plan.to_json() | {"placed": report and _report_json(report), **showing.to_json()})
+        output.as_json(plan.to_json() | {"placed": report and _report_json(report), **showing.to_json(report)})
     elif showing.talks:
         if report is not None:
             show_report(report)
             output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(plan.chosen.archives)))
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
-        output.last_line(plan.outcome, plan.chosen.archives[0].head.profile, unread=showing.unread)
+        output.last_line(plan.outcome, plan.chosen.archives[0].head.profile, unread=showing.unread(report))
 
 
 def _called(chosen: ChosenSets) -> str:
@@ -282,14 +282,16 @@ def _known_with_error(showing: Showing) -> Iterator[_Known]:
         yield known
     except ArchiveError as error:
         refused = isinstance(error, RestoreError)
+        unread = (UNREAD,) if refused else ()  # a plan reads no content
         several = (known.sets.chain, known.sets.missed) if known.sets else ()
         found = error.outcome if isinstance(error, NotRestorableError) else outcome_of_damage(error, *several)
         if showing.as_json and ((value := known.value()) or known.sets or (refused and found)):
-            end_with_json(_NOTHING | value | ({"outcome": as_json(found)} if found else {}), error)
+            judged = {"outcome": as_json(found)} if found else {}
+            end_with_json(_NOTHING | value | judged | {"not_looked_at": unread}, error)
         if showing.talks:
             found, *profiles = known.judged if refused and not found and known.judged else (found,)
             output.lines("", [_REFUSED] if refused and (found := as_refused(found, error)) and not found.before else [])
-            output.last_line(found, *profiles)
+            output.last_line(found, *profiles, unread=unread if found and found.before else ())
         raise
 
 
@@ -314,7 +316,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
         if run.result is not None:
             _show(run.result, run.next_steps)
             output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(chosen.archives)))
-        output.last_line(run.outcome, chosen.archives[0].head.profile, unread=showing.unread)
+        output.last_line(run.outcome, chosen.archives[0].head.profile, unread=showing.unread())
 
 
 @dataclass
@@ -395,14 +397,13 @@ class Showing:
     as_json: bool  # Print one JSON value
     signers: AllowedSigners | None = None  # Those of whom one signed each archive
 
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """What was not looked at: what is only planned reads no content."""
-        return (UNREAD,) if self.dry_run else ()
+    def unread(self, report: Report | None = None) -> tuple[str, ...]:
+        """Return what was not looked at: what is only planned, or was in place already, reads no content."""
+        return (UNREAD,) if self.dry_run or (report is not None and report.found) else ()
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self, report: Report | None = None) -> dict[str, object]:
         """Return what was not looked at, and who signed the archives, None where nobody was asked for."""
-        return {"signed_by": self.signers and as_json(self.signers.accepted), "not_looked_at": self.unread}
+        return {"signed_by": self.signers and as_json(self.signers.accepted), "not_looked_at": self.unread(report)}
 
     @property
     def talks(self) -> bool:
