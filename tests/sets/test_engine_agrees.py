@@ -279,6 +279,12 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ("certadm streamed", "drop a database", "change the checksum of the log before", 4190),
         ("certadm streamed", "change the checksum of the log before", "drop a database", 4190),
         ("certadm crashed, busy", "require the lowest log alone", "change the checksum of the log before", 1),
+        (
+            "ntdsbcli streamed",
+            "give all logs the newer suffix",
+            "put the later logs of another history in place",
+            8535,
+        ),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

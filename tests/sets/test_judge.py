@@ -113,12 +113,46 @@ def test_logs_are_looked_for_as_the_current_one_ends_although_more_end_otherwise
     stream = logs(4, 16)
     own = {**{name_of(one): stream[name_of(one)] for one in (4, 5, 6)}, "edb.log": stream[name_of(7)]}
     later = {f"old/{name_of(one)}": stream[name_of(one)] for one in range(10, 17)}
-    newer = {name.replace(".log", ".jtx"): data for name, data in own.items()}
-    found = verdict_of(tmp_path, {DATABASE: bytes(dirty(5, 7)), **newer, **later})
+    found = verdict_of(tmp_path, {DATABASE: bytes(dirty(5, 7)), **jtx(own), **later})
     assert [one.verdict for one in found.databases] == [OK]
     assert {(fault.kind, fault.severity, fault.files[0][:4]) for fault in found.faults} == {
         (Kind.LOG_NAME, WARNING, "old/")
     }
+
+
+def jtx(files: Files) -> Files:
+    return {name.replace(".log", ".jtx"): data for name, data in files.items()}
+
+
+def of_two_histories() -> Files:
+    """Logs of the newer suffix, and later ones of another history with the older one, a current one among them."""
+    own = logs(5, 8)
+    other = logs(5, 9, after=logs(4, 4, branch=1000)[name_of(4)], branch=1000)
+    other["edb.log"] = other.pop(name_of(9))
+    return {DATABASE: bytes(dirty(5, 7)), **jtx(own), **other}
+
+
+def test_the_names_of_another_history_do_not_decide_which_logs_are_found(tmp_path: Path) -> None:
+    found = verdict_of(tmp_path, of_two_histories())
+    assert ([one.verdict for one in found.databases], found.blocking) == ([OK], ())
+    assert {log.leaf for log in found.placed_logs()} == {f"edb0000{one}.jtx" for one in range(5, 9)}
+    assert all(log.file.leaf.endswith(".log") for log in found.left_out)
+    assert len(found.left_out) == 5
+
+
+def test_the_names_of_a_history_that_a_clean_database_goes_on_with_decide(tmp_path: Path) -> None:
+    stopped = database(consistent_position=LogPosition(generation=6, sector=1), last_log_time=moment(6))
+    found = verdict_of(tmp_path, {**of_two_histories(), DATABASE: bytes(stopped)})
+    assert ([one.verdict for one in found.databases], found.blocking) == ([Verdict.CLEAN], ())
+    assert {log.leaf for log in found.placed_logs()} == {f"edb0000{one}.jtx" for one in range(5, 9)}
+
+
+def test_needed_logs_of_two_suffixes_are_not_all_found_whatever_another_history_is_called(tmp_path: Path) -> None:
+    files = of_two_histories()
+    files["edb00005.log"] = files.pop("edb00005.jtx")
+    assert (Kind.LOG_NAME, ERROR, -543) in [
+        (one.kind, one.severity, one.code) for one in verdict_of(tmp_path, files).faults
+    ]
 
 
 def test_records_that_were_followed_to_another_log_do_not_tell_what_is_attached_at_the_end(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class Stream:
 
 def targets_of(facts: SetFacts) -> list[Target]:
     """Return the databases of a set, each with the logs that are played on it, or with the reason why none is."""
-    table = LogTable(facts.logs)
+    table = LogTable(facts.logs, databases=facts.databases)
     targets = [
         _target_of(database, table, facts.owned_streams) for database in facts.databases if not database.temporary
     ]

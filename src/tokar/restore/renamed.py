@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from tokar.sets.beside import name_in_logs, without_copies
 from tokar.sets.facts import LogFacts, SetFacts
-from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
+from tokar.sets.log_names import BASE_LENGTH
+from tokar.sets.logs import LogTable, is_whole
 
 
 def right_names_of(
@@ -43,7 +44,7 @@ def _with_right_names(facts: SetFacts, together: LogTable | None = None) -> tupl
 
     Of copies of one log the one that counts gets the name.
     """
-    logs, table = facts.logs, LogTable(facts.logs)
+    logs, table = facts.logs, LogTable(facts.logs, databases=facts.databases)
     streams = {one.header.log_signature for one in facts.databases if one.header is not None}
     if not streams or facts.has_unreadable_database:
         streams = {log.signature for log in logs if log.signature is not None}

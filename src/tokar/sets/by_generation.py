@@ -54,6 +54,32 @@ class LogsByGeneration:
         """Return the generations of the logs from one to another."""
         return self.generations[self._within(low, high)]
 
+    def history(self, generation: int, created: LogTime) -> Iterator[int]:
+        """Yield the places of a log, of those that lead to it, and of those that go on from it, as headers say.
+
+        Args:
+            generation: Its generation.
+            created: When it was created. Where no log of that time is here, all of that generation are taken.
+        """
+        alike = self._places(generation)
+        first = [at for at in alike if self.logs[at].created == created] or [*alike]
+        yield from first
+        low, times, found = generation, {self.logs[at].previous_created for at in first}, first
+        while found:
+            low -= 1
+            found = [at for at in self._places(low) if self.logs[at].created in times]
+            times = {self.logs[at].previous_created for at in found}
+            yield from found
+        times, found = {self.logs[at].created for at in first}, first
+        while found:
+            generation += 1
+            found = [at for at in self._places(generation) if self.logs[at].previous_created in times]
+            times = {self.logs[at].created for at in found}
+            yield from found
+
+    def _places(self, generation: int) -> range:
+        return range(*self._within(generation, generation).indices(len(self.logs)))
+
     def copies(self, generation: int) -> Iterator[Copy]:
         """Yield the logs of a generation."""
         places = self._within(generation, generation)

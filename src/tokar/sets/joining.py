@@ -28,13 +28,15 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     """
     unique, copies, twins = _unique(sets)
     known = tuple(sorted(unique, key=_place))
-    logs = LogTable(*(one.facts.logs for one in known))
+    databases = [database for one in known for database in one.facts.databases]
+    logs = LogTable(*(one.facts.logs for one in known), databases=databases)
     without = logs.beside_branch(branch, [one.label for one in known]) if branch else frozenset()
     apart = frozenset[int]()
     if without:
         full = [number for number, one in enumerate(known) if one.has_databases]
         apart = frozenset(number for number in full if _needs(known, logs, number, without))
-        logs = LogTable(*([log for log in one.facts.logs if id(log) not in without] for one in known))
+        wanted = ([log for log in one.facts.logs if id(log) not in without] for one in known)
+        logs = LogTable(*wanted, databases=databases)
     starts = tuple(make_start(known, logs, number, without) for number, one in enumerate(known) if one.has_databases)
     verdicts = tuple(chain_verdict(known, logs, starts, number) for number in range(len(known)))
     parents = tuple(_parent(known, verdicts, number) for number in range(len(known)))

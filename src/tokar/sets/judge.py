@@ -104,7 +104,8 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     """
     apart, all_databases, whole = copies_left_out(facts), facts.databases, without_copies(facts)
     facts, temporary = _without_temporary(whole)
-    table = LogTable([log for log in facts.logs if id(log) not in without] if without else facts.logs)
+    wanted = [log for log in facts.logs if id(log) not in without] if without else facts.logs
+    table = LogTable(wanted, databases=facts.databases)
     runs = [DatabaseRun(database, table, facts.owned_streams) for database in facts.databases]
     for run in runs:
         run.checkpoints = facts.checkpoints

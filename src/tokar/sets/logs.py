@@ -8,9 +8,8 @@ to histories that parted. Of formats whose header is not known, the number and t
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from heapq import merge
@@ -18,18 +17,17 @@ from itertools import chain, groupby
 from typing import Final
 
 from tokar.errors import InputError
-from tokar.ese.filenames import log_file_name
 from tokar.ese.values import LogTime, Signature
 from tokar.names import leaf_of, printable
 from tokar.sets.by_generation import Copy, LogsByGeneration
-from tokar.sets.facts import LogFacts
+from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.links import LinkFault, LinkProof, altered, link
+from tokar.sets.log_names import LogNames
+from tokar.sets.need import need_of
 from tokar.words import meant, some
 
-BASE_LENGTH: Final = 3
-"""Characters in the base name of a log of which no other tells."""
 _KNOWN: Final = 16  # How many generations are kept at hand: whoever asks for one asks for its neighbours
 
 
@@ -131,19 +129,19 @@ class LogTable:
 
     Args:
         sets: The logs of each set.
+        databases: The databases that are here, whose histories are wanted.
     """
 
-    def __init__(self, *sets: Sequence[LogFacts]) -> None:
+    def __init__(self, *sets: Sequence[LogFacts], databases: Iterable[DatabaseFacts] = ()) -> None:
         self._sets = sets
         self._streams: dict[bytes, LogsByGeneration] = {}
         self._opaque = LogsByGeneration()  # Those of formats whose header is not known, of all streams
         self._known: dict[tuple[bytes | None, int], dict[object, Version]] = {}  # Of the generations asked for last
-        self._names: dict[bytes, Counter[tuple[str, str]]] = defaultdict(Counter)
-        self._begun: dict[bytes, set[tuple[str, str]]] = defaultdict(set)  # The names of which there is a current log
-        self._examples: dict[tuple[bytes, str, str], LogFacts] = {}
+        self._names = LogNames()
         for number, logs in enumerate(sets):
             for log in logs:
-                self._note_name(log)
+                if log.signature is not None and log.generation is not None:
+                    self._names.note(stream_key(log.signature), log)
                 stream = stream_of(log)
                 if stream is not None and log.generation is not None:
                     self._streams.setdefault(stream, LogsByGeneration()).add(log, log.generation, number)
@@ -151,14 +149,23 @@ class LogTable:
                         self._opaque.add(log, log.generation, number)
         for one in (*self._streams.values(), self._opaque):
             one.sort()
+        self._go_by(databases)
 
-    def _note_name(self, log: LogFacts) -> None:
-        if log.signature is not None and log.generation is not None:
-            key = stream_key(log.signature)
-            self._names[key][log.base, log.suffix] += log.has_engine_name
-            self._begun[key] |= {(log.base, log.suffix)} if log.current else set()
-            if log.has_engine_name and not log.current:
-                self._examples.setdefault((key, log.base, log.suffix), log)
+    def _go_by(self, databases: Iterable[DatabaseFacts]) -> None:
+        """Let the names of the logs of each stream be those of the histories of its databases: others are left out."""
+        seen: dict[bytes, bytearray] = {}
+        for database in databases:
+            header, need = database.header, need_of(database)
+            key = stream_key(header.log_signature) if header is not None and header.log_signature.is_set else b""
+            found = self._streams.get(key)
+            if header is None or found is None or self._names.are_alike(key):
+                continue
+            last = need.last_log or need.committed or header.consistent_position.generation
+            flags = seen.setdefault(key, bytearray(len(found.logs)))
+            for at in found.history(self.before(key, last + 1) or last, header.last_log_time):
+                if not flags[at]:
+                    flags[at] = 1
+                    self._names.note_wanted(key, found.logs[at])
 
     @property
     def logs(self) -> Iterator[LogFacts]:
@@ -379,14 +386,8 @@ class LogTable:
 
     def finds(self, log: LogFacts) -> bool:
         """Return whether the engine finds a log: it has the base and the end of the names of its stream (SFT-14)."""
-        common = self._common_name(stream_key(log.signature)) if log.signature is not None else None
+        common = self._names.common(stream_key(log.signature)) if log.signature is not None else None
         return log.has_engine_name and (common is None or (log.base, log.suffix) == common)
-
-    def _common_name(self, key: bytes) -> tuple[str, str] | None:
-        """Return what the logs of a stream are named like: most of them by base, then as the current log ends."""
-        found, begun = self._names.get(key) or Counter(), self._begun.get(key, ())
-        base = next((name[0] for name, _ in found.most_common(1)), "")
-        return max(found, key=lambda name: (name[0] == base, name in begun, found[name]), default=None)
 
     def is_twice(self, log: LogFacts) -> bool:
         """Return whether there is another copy of a log."""
@@ -407,16 +408,7 @@ class LogTable:
         is_last = not log.current or (key in self._streams and log.generation == self._streams[key].generations[-1])
         if is_last and self.finds(log):
             return ""
-        common = self._common_name(key)
-        base, suffix = common if common and self._names[key][common] else (log.leaf[:BASE_LENGTH], "log")
-        like = self._examples.get((key, base, suffix))
-        if like is not None:  # also in its spelling
-            stem, _, suffix = like.leaf.rpartition(".")
-            base, digits = stem[:BASE_LENGTH], 8 if len(stem) > BASE_LENGTH + 5 else None
-            return log_file_name(base, log.generation, suffix=suffix, digits=digits)
-        with suppress(InputError):  # what the name begins with is no base name
-            return log_file_name(base, log.generation, suffix=suffix)
-        return ""
+        return self._names.right_name(key, log)
 
     def continuing(self, signature: Signature, log: LogFacts) -> list[LogFacts]:
         """Return the logs that continue one, each once: more than one where histories parted after it."""
