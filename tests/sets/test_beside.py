@@ -493,9 +493,11 @@ def test_no_database_of_another_server_is_a_whole_copy_of_one_that_cannot_be_rea
     assert f"restore old/{DATABASE}, a whole copy" in fault.next_step
 
 
-def without_a_current_log(tmp_path: Path, profile: str, files: dict[str, bytes]) -> list[tuple[FaultKind, int | None]]:
+def without_a_current_log(
+    tmp_path: Path, profile: str, files: dict[str, bytes], *, examine: bool = True
+) -> list[tuple[FaultKind, int | None]]:
     """Return what is in the way, of files that belong to a service."""
-    found = judge_set(replace(facts_of_folder(write(tmp_path, files)), profile=profile))
+    found = judge_set(replace(facts_of_folder(write(tmp_path, files), examine=examine), profile=profile))
     return [(one.kind, one.code) for one in found.blocking]
 
 
@@ -521,9 +523,24 @@ def test_a_service_does_not_begin_without_a_current_log_and_the_next_one(
     assert (FaultKind.NO_CURRENT_LOG, -528) in without_a_current_log(tmp_path, profile, files)
 
 
+@pytest.mark.parametrize("examine", [True, False])
+@pytest.mark.parametrize(("data", "is_sure"), [(bytes(dirty(5, 7)), True), (bytes(database()), False)])
+def test_what_rests_on_logs_that_no_database_needs_is_a_remark_until_somebody_examines_them(
+    data: bytes, is_sure: bool, examine: bool, tmp_path: Path
+) -> None:
+    files = {DATABASE: data, **logs(5, 7)}
+    kinds = [(FaultKind.NO_CURRENT_LOG, -528)] if is_sure or examine else []
+    assert without_a_current_log(tmp_path / "no current log", "certadm", files, examine=examine) == kinds
+    facts = facts_of_folder(write(tmp_path / "name", {"main - Copy.edb": data, **logs(5, 7)}), examine=examine)
+    verdict = judge_set(facts)
+    assert {one.kind for one in verdict.faults} >= {FaultKind.DATABASE_NAME}
+    assert [one.kind for one in verdict.blocking] == ([FaultKind.DATABASE_NAME] if kinds else [])
+
+
 @pytest.mark.parametrize("added", BEGUN.values(), ids=BEGUN)
 def test_a_service_begins_with_either(added: dict[str, bytes], tmp_path: Path) -> None:
-    assert without_a_current_log(tmp_path, "certadm", {DATABASE: bytes(dirty(5, 7)), **logs(5, 7), **added}) == []
+    files = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7), **added}
+    assert without_a_current_log(tmp_path, "certadm", files, examine=False) == []
 
 
 def test_hard_recovery_and_whoever_renames_the_highest_log_begin_without(tmp_path: Path) -> None:

@@ -285,6 +285,7 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
             "put the later logs of another history in place",
             8535,
         ),
+        ("certadm lagged", "repeat a block of a log", "exchange the names of two databases", 4598786),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

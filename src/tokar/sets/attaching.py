@@ -11,7 +11,7 @@ from typing import Final
 
 from tokar.ese.database import DatabaseState
 from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
-from tokar.sets.faults import Fault, Rules
+from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.need import Need
 
 _HEADER: Final = 4096  # bytes of the header of a log
@@ -35,10 +35,10 @@ def attaching_faults(facts: DatabaseFacts, need: Need, logs: Sequence[LogFacts])
         text = f"it was {what} at {latest}, and they end with generation 0x{end:X}"
         yield Rules.NOT_ATTACHED.fault(facts.name, text, files=(facts.name,), hard=need.hard)
         return
-    for at, log in enumerate(logs):
-        if _is_of_another(facts, need, log, is_first=not at):
-            yield Rules.LOG_OF_OTHER_DATABASE.of_log(log, facts.name, hard=need.hard)
-            return
+    found = [log for at, log in enumerate(logs) if _is_of_another(facts, need, log, is_first=not at)]
+    for log in [one for one in found if need.is_sure_of(one)][:1] or found[:1]:
+        severity = None if need.is_sure_of(log) else Severity.WARNING
+        yield Rules.LOG_OF_OTHER_DATABASE.of_log(log, facts.name, hard=need.hard, severity=severity)
 
 
 def _is_of_another(facts: DatabaseFacts, need: Need, log: LogFacts, *, is_first: bool) -> bool:
@@ -69,6 +69,21 @@ def is_of_other_history(facts: DatabaseFacts, need: Need, log: LogFacts) -> bool
     own = [one for one in log.attached if one.signature == header.signature]
     ends, begins = header.consistent_position, header.attach_position
     return any(one.consistent_position < ends and one.attach_position != begins for one in own)
+
+
+def is_attached_at(facts: DatabaseFacts, need: Need, logs: Sequence[LogFacts]) -> bool:
+    """Return whether databases are still attached where logs end: one that is shut down there takes all along."""
+    header, last = facts.header, logs[-1]
+    generation = last.generation or 0
+    if need.low or header is None or generation > header.consistent_position.generation:
+        return True
+    if (known := facts.attached_at(generation)) is not None:
+        return any(one.signature == header.signature for one in known)
+    if last.content is None or not facts.is_unreadable_chain:
+        return False  # whether it is played, and what came after the shutdown, is in it
+    # What ends a run of the engine may reach into one more sector; a log that was closed later has other records there.
+    behind = (header.consistent_position.sector + (2 if last.current else 1)) * last.sector_size
+    return last.content.end > max(behind, last.reached)
 
 
 def open_end(

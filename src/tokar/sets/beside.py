@@ -66,7 +66,7 @@ def no_copies(databases: Iterable[DatabaseFacts], *, beside: str = "") -> Iterat
 
 
 def current_faults(
-    facts: SetFacts, ends: Iterable[tuple[DatabaseFacts, LogFacts]], apart: Iterable[FileFacts]
+    facts: SetFacts, ends: Iterable[tuple[DatabaseFacts, LogFacts, bool]], apart: Iterable[FileFacts]
 ) -> Iterator[Fault]:
     """Yield the logs with which a service does not begin: neither the current one is placed nor the next one.
 
@@ -75,7 +75,8 @@ def current_faults(
 
     Args:
         facts: The set.
-        ends: The databases that soft recovery plays logs onto, each with the last of these.
+        ends: The databases that soft recovery plays logs onto, each with the last of these, and whether it is sure that
+            any is played.
         apart: The files that are left out.
     """
     if facts.profile not in SERVED:
@@ -86,14 +87,18 @@ def current_faults(
     for file in apart if begun else ():
         begun.pop(id(file), None)
     last: dict[tuple[str, str], tuple[list[DatabaseFacts], LogFacts]] = {}
-    for database, log in ends:
+    sure = set[tuple[str, str]]()
+    for database, log, is_sure in ends:
         before, highest = last.get((log.base, log.suffix), ([], log))
         last[log.base, log.suffix] = [*before, database], max(highest, log, key=lambda one: one.generation or 0)
+        sure |= {(log.base, log.suffix)} if is_sure else set()
     for own, (databases, log) in last.items():
         if own not in begun.values():
             current = f"{log.leaf[: len(log.base)]}.{log.leaf.rpartition('.')[2]}"
             rule = Rules.NO_CURRENT_OF_PROCEDURE if facts.by_procedure else Rules.NO_CURRENT_LOG
-            fault = rule.fault(current, files=(current,), databases=(one.name for one in databases))
+            severity = None if own in sure else Severity.WARNING
+            names = (one.name for one in databases)
+            fault = rule.fault(current, files=(current,), databases=names, severity=severity)
             way = "; or restore without logs what was shut down: --only" if all(map(_is_clean, databases)) else ""
             yield replace(fault, next_step=fault.next_step + way)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, compress, pairwise
+from itertools import chain, compress, pairwise, takewhile
 from operator import not_
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
 from tokar.names import SET_ASIDE, collision_key, leaf_of, printable
+from tokar.sets.attaching import is_attached_at
 from tokar.sets.beside import (
     copies_left_out,
     copy_faults,
@@ -155,10 +156,15 @@ def _without_temporary(facts: SetFacts) -> tuple[SetFacts, list[DatabaseFacts]]:
     return replace(facts, databases=tuple(one for one in facts.databases if not one.temporary)), temporary
 
 
-def _ends(runs: Sequence[DatabaseRun]) -> Iterator[tuple[DatabaseFacts, LogFacts]]:
-    """Yield the databases that soft recovery plays logs onto, each with the last of these."""
+def _ends(runs: Sequence[DatabaseRun]) -> Iterator[tuple[DatabaseFacts, LogFacts, bool]]:
+    """Yield the databases that soft recovery plays logs onto, each with the last of these, and whether any is sure."""
     if not any(run.need.hard for run in runs):
-        yield from ((run.facts, run.run[-1]) for run in runs if run.run and run.is_settled)
+        yield from ((run.facts, run.run[-1], bool(_sure(run))) for run in runs if run.run and run.is_settled)
+
+
+def _sure(run: DatabaseRun) -> list[LogFacts]:
+    """Return the first logs of a run, as far as it is sure that recovery goes through them."""
+    return [*takewhile(run.need.is_sure_of, run.run)]
 
 
 def _give_up_lost(runs: list[DatabaseRun]) -> None:
@@ -218,13 +224,12 @@ def _out_of_step(runs: list[DatabaseRun]) -> Iterator[Fault]:
             continue
         together = [one for one in runs if one.signature == run.signature]
         played = [log for one in together for log in one.played]
-        needed = [one.need.generations for one in together]
         first = min(played, key=_generation, default=None)
         for log in (first, max(played, key=_generation, default=None)):
             found = None if log is None else _out_of_step_with(run.facts, header, log, is_first=log is first)
             if log is not None and found is not None:
                 # Whether a log is played that no database needs is in its content.
-                is_sure = log.content is not None or any(_generation(log) in one for one in needed)
+                is_sure = any(one.need.is_sure_of(log) for one in together)
                 yield found if is_sure else replace(found, severity=Severity.WARNING)
                 break
 
@@ -416,10 +421,11 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
 
 def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool]]:
     """Yield the databases that the logs of a run name, each with whether soft recovery stops where it is not here."""
-    soft = not run.need.hard
-    told_by_header = run.need.low or (run.facts.is_unreadable_chain and run.run and _is_attached_at_the_end(run))
-    for log in run.run:
-        yield from ((one, bool(soft and told_by_header and log is run.run[-1])) for one in log.attached)
+    soft, logs = not run.need.hard, run.run
+    told_by_header = run.need.low or run.facts.is_unreadable_chain
+    stops = bool(soft and told_by_header and logs and is_attached_at(run.facts, run.need, logs))
+    for log in logs:
+        yield from ((one, stops and log is logs[-1]) for one in log.attached)
     yield from ((one, soft) for one in run.facts.attached_at(run.end) or ())
 
 
@@ -429,25 +435,19 @@ def _databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
     Hard recovery looks where its restore map says, and names alone tell what stands there.
     """
     for one in runs:
-        if one.run and (one.need.hard or _is_attached_at_the_end(one)):
-            name, own = name_in_logs(one.facts, one.run), (one.facts.name,)
-            if name and (not one.need.hard or is_name_of_another(one.facts, one.run)):
-                words = one.facts.name, printable(name)
-                yield Rules.DATABASE_NAME.fault(*words, files=own, databases=own, hard=one.need.hard)
+        name, own = _missed_name(one, one.run), (one.facts.name,)
+        if name:
+            severity = Severity.ERROR if _missed_name(one, _sure(one)) else Severity.WARNING
+            words, hard = (one.facts.name, printable(name)), one.need.hard
+            yield Rules.DATABASE_NAME.fault(*words, files=own, databases=own, hard=hard, severity=severity)
 
 
-def _is_attached_at_the_end(run: DatabaseRun) -> bool:
-    """Return whether databases are still attached where the logs end: one that is shut down there takes all along."""
-    header, last = run.facts.header, run.run[-1]
-    if run.need.low or header is None or run.end > header.consistent_position.generation:
-        return True
-    if (known := run.facts.attached_at(run.end)) is not None:
-        return any(one.signature == header.signature for one in known)
-    if last.content is None or not run.facts.is_unreadable_chain:
-        return False  # whether it is played, and what came after the shutdown, is in it
-    # What ends a run of the engine may reach into one more sector; a log that was closed later has other records there.
-    behind = (header.consistent_position.sector + (2 if last.current else 1)) * last.sector_size
-    return last.content.end > max(behind, last.reached)
+def _missed_name(run: DatabaseRun, logs: Sequence[LogFacts]) -> str:
+    """Return what logs call a database that is not found by recovery, where it goes through them; empty elsewhere."""
+    if not logs or not (run.need.hard or is_attached_at(run.facts, run.need, logs)):
+        return ""
+    name = name_in_logs(run.facts, logs)
+    return name if not run.need.hard or is_name_of_another(run.facts, logs) else ""
 
 
 def patch_faults(run: DatabaseRun, patches: Iterable[PatchFacts]) -> Iterator[Fault]:

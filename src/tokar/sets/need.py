@@ -9,7 +9,7 @@ from typing import Any, Final
 from tokar.as_json import fields_json
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.values import NO_TIME, LogTime
-from tokar.sets.facts import DatabaseFacts
+from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.words import hex_text, range_text
 
 _UNUSABLE: Final = {
@@ -62,6 +62,13 @@ class Need:
     def only_committed(self) -> range:
         """The generations without which committed transactions are lost."""
         return range(self.high + 1, self.committed + 1) if self.low else range(0)
+
+    def is_sure_of(self, log: LogFacts) -> bool:
+        """Return whether recovery goes through a log of the run, or fails: the rest may end before one that is damaged.
+
+        What rests on a log that is not needed, and that nobody examined, is a remark.
+        """
+        return log.content is not None or log.is_opaque or (log.generation or 0) in self.generations
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
