@@ -178,6 +178,31 @@ def test_a_log_that_differs_between_sets_is_an_error(sets: Path, tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("damaged", ["full", "inc"])
+def test_of_unlike_copies_of_a_log_a_restore_looks_which_is_whole(tmp_path: Path, damaged: str) -> None:
+    sets = tmp_path / "sets"
+    sets.mkdir()
+    bad = {name_of(7): flip(flip(TOP[7], 5000), 5400, 3)}
+    full(sets, files=bad if damaged == "full" else None)
+    increment(sets, "inc", part(7, 9) | (bad if damaged == "inc" else {}))
+    for verb in ("check", "chain"):
+        assert done(verb, sets, "--json").json()["outcome"]["word"] == "NOT PROVEN"
+        assert done(verb, "--content", sets, "--json").json()["outcome"]["word"] == "RESTORABLE"
+    done("restore", "--chain", sets, "--into", tmp_path / "out")
+    assert (tmp_path / "out" / name_of(7)).read_bytes() == TOP[7]
+
+
+def test_unlike_copies_of_a_log_that_cannot_be_read_are_refused_and_not_called_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(tmp_path)
+    increment(tmp_path, "inc", {**part(7, 9), name_of(7): flip(TOP[7], 5000)})
+    monkeypatch.setattr("tokar.sets.joining.examined", lambda found, *_: found)
+    result = tokar("restore", "--chain", tmp_path, "--into", tmp_path / "out")
+    refused(result, "which of them is whole nobody looked at", 6)
+    assert "the files alone: NOT PROVEN" in result.stdout.splitlines()[-1]
+
+
 def test_sets_without_a_full_are_an_error(sets: Path, tmp_path: Path) -> None:
     refused(tokar("restore", sets / "inc1.tokar", sets / "inc2.tokar", "--into", tmp_path), "no set with databases", 6)
 

@@ -536,6 +536,24 @@ def test_the_same_log_with_other_bytes_is_refused(store: Store) -> None:
     assert Kind.LOG_DIFFERS in store.verdict("full")[1]
 
 
+@pytest.mark.parametrize("examine", [False, True])
+def test_unlike_copies_of_a_log_refuse_nothing_before_somebody_looks_which_is_whole(
+    tmp_path: Path, examine: bool
+) -> None:
+    store = Store(tmp_path, examine=examine)
+    store.full()
+    store.add("inc1", {**part(7, 9), name_of(7): flip(flip(TOP[7], 5000), 5400, 3)})
+    for found in map(store.chain.outcome_of, (0, 1)):
+        assert (found.word, found.exit_code) == (Word.NOT_PROVEN, 0)  # examined too: nobody followed its pages
+        assert ("bytes differ: which of them is whole nobody looked" in found.why) is not examine
+    if examine:
+        assert sources(restorable(store.chain)) == [("full", 5, 7), ("inc1", 8, 9)]
+        return
+    with pytest.raises(NotRestorableError, match="nobody looked") as raised:
+        restorable(store.chain)
+    assert raised.value.outcome.word is Word.NOT_PROVEN
+
+
 def test_the_current_log_of_a_copy_gives_way_to_the_closed_one(store: Store) -> None:
     growing = TOP[8][: 3 * 4096].ljust(len(TOP[8]), b"\0")
     store.add("copy", {DATABASE: bytes(dirty(5, 7)), **part(5, 7), "edb.log": growing}, "collected")

@@ -26,7 +26,6 @@ from tokar.restore.renamed import right_names_of
 from tokar.sets.apart import chosen_apart
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import no_copies, without_copies
-from tokar.sets.chain import Chain
 from tokar.sets.choose import NotRestorableError, full_called, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.elsewhere import elsewhere
@@ -34,7 +33,7 @@ from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.instances import files_of, instances_of
-from tokar.sets.joining import build_chain
+from tokar.sets.joining import build_chain, with_unlike_logs_examined
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.left_out import HARMLESS
 from tokar.sets.linked import of_a_choice
@@ -74,7 +73,7 @@ class OpenSets:
         self._found = find_sets(paths, keyring=keyring, signers=signers, strict=len(paths) == 1)
         self.problems = self._found.problems  # What cannot be read
         self.missed: Sequence[ArchiveError] = ()  # What of that kept a restore from being chosen
-        self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
+        self._found, self.chain = with_unlike_logs_examined(self._found, keyring)  # How the others fit together
 
     def select(self, until: int | None = None, options: RestoreOptions = NO_OPTIONS) -> ChosenSets:
         """Return what a restore takes from which set.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -353,6 +353,26 @@ def open_again(found: BackupSet, copies: Sequence[str] = ()) -> Archive:
         archive.close()
         raise StorageError("the archive was replaced while it was being looked at", path=path, hint="run again")
     return archive
+
+
+def examined(found: FoundSets, labels: Container[str], keyring: Keyring | None = None) -> FoundSets:
+    """Return what was found, with the content of some of the sets examined, as far as it can be read.
+
+    Args:
+        found: What was found.
+        labels: Which sets, by their labels.
+        keyring: What opens encrypted content.
+    """
+    return replace(found, sets=tuple(_examined(one, keyring) if one.label in labels else one for one in found.sets))
+
+
+def _examined(found: BackupSet, keyring: Keyring | None) -> BackupSet:
+    with suppress(ArchiveError), open_again(found) as archive:
+        if keyring is not None:
+            archive.unlock(keyring)
+        if not archive.is_locked:
+            return replace(found, facts=set_of_archive(archive, label=found.label, examine=True).facts)
+    return found
 
 
 def files_in(folder: Path) -> list[Path]:

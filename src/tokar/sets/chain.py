@@ -288,9 +288,10 @@ def _differing(sets: Sequence[BackupSet], logs: LogTable, number: int) -> Iterat
 
 
 def differing_fault(sets: Sequence[BackupSet], version: Version) -> Fault:
-    """Return the fault of one log with unlike bytes in two sets."""
+    """Return the fault of one log with unlike bytes in two sets: one may be damaged, as long as nobody looked."""
     places, numbers = labels(sets, version.sets), (version.generation,)
-    return Rules.LOG_DIFFERS.fault(version.facts.name, some(places), files=places, generations=numbers)
+    rule = Rules.LOG_UNCOMPARED if version.is_uncompared else Rules.LOG_DIFFERS
+    return rule.fault(version.facts.name, some(places), files=places, generations=numbers)
 
 
 def _link_faults(sets: Sequence[BackupSet], backup_set: BackupSet) -> Iterator[Fault]:
@@ -441,10 +442,11 @@ class Chain:
         verdict = self.verdicts[number]
         start = None if verdict.start is None else self.start_of(verdict.start)
         facts = self.sets[number].facts
-        alone = LeftOpen([*unjudged_in(facts)], [*not_asked_in(facts)])
+        unlike = [one.message for one in verdict.faults if one.kind is FaultKind.LOG_DIFFERS and not one.blocks]
+        alone = LeftOpen([*unjudged_in(facts)], [*unlike, *not_asked_in(facts)])
         if start is not None:
             together = left_open(start.verdict, start.facts)
-            alone = LeftOpen([*alone.unjudged, *together.unjudged], together.unasked)
+            alone = LeftOpen([*alone.unjudged, *together.unjudged], [*unlike, *together.unasked])
         return weigh(verdict.blocking, alone, verdict.part)
 
     def to_json(self) -> dict[str, Any]:

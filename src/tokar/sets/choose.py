@@ -58,7 +58,9 @@ class NotRestorableError(RestoreError, SetError):
         """What the verdict on the sets comes to; where no one choice of them is wanted, that on all of them."""
         found = self.chain.outcome if self.chain is not None else None
         if found is None or (self.faults and not self._is_said(found)):
-            found = weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
+            open_ones = LeftOpen(unasked=[one.message for one in self.faults if not one.blocks])
+            blocking = [one for one in self.faults if one.blocks]
+            found = weigh(blocking, open_ones) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
         return found
 
     def _is_said(self, found: LastLine) -> bool:

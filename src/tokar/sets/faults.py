@@ -465,6 +465,8 @@ class Rules:
         "restore with --branch LOG, a log of the history that is wanted, or name its sets alone", -515)
     LOG_DIFFERS = Rule(FaultKind.LOG_DIFFERS, "{} is the same log in {}, and its bytes differ",
         "examine both with: tokar check --content; restore with the set whose copy is whole")
+    LOG_UNCOMPARED = Rule(FaultKind.LOG_DIFFERS, f"{LOG_DIFFERS.text}: which of them is whole nobody looked at",
+        LOG_DIFFERS.next_step, severity=Severity.WARNING)
     LOG_TWICE = Rule(FaultKind.LOG_DIFFERS, "{} and {} are the same log, and their content disagrees",
         "leave the one out that was not copied last; tokar check --content shows what is in both", -515)
     OLDER_THAN_FULL = Rule(FaultKind.MISSING_FULL, "{} is older than {}, which begins with generation 0x{:X}",

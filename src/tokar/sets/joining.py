@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
-from tokar.sets.backup_set import BackupSet
+from tokar.sets.backup_set import BackupSet, FoundSets, examined
 from tokar.sets.chain import Chain, ChainVerdict, SparedSet, chain_faults, chain_verdict
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.fault_list import in_order, listed
+from tokar.sets.faults import FaultKind
 from tokar.sets.logs import LogTable
 from tokar.sets.outcome import with_damage
 from tokar.sets.start import groups_of, make_start
@@ -43,6 +45,21 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     faults = in_order(listed(chain_faults(known, logs, starts)))
     chain = Chain(known, starts, verdicts, parents, faults, logs, without, copies=copies, apart=apart, twins=twins)
     return _chosen(chain) if len(starts) > 1 else chain
+
+
+def with_unlike_logs_examined(found: FoundSets, keyring: Keyring | None = None) -> tuple[FoundSets, Chain]:
+    """Return sets that were found, and how they fit together; the content decides where a log has unlike bytes in two.
+
+    Args:
+        found: The sets.
+        keyring: What opens encrypted content.
+    """
+    chain = build_chain(found.sets)
+    unlike = [one.files for one in chain.faults if one.kind is FaultKind.LOG_DIFFERS and not one.blocks]
+    if not unlike:
+        return found, chain
+    found = examined(found, {label for files in unlike for label in files}, keyring)
+    return found, build_chain(found.sets)
 
 
 def _needs(sets: Sequence[BackupSet], logs: LogTable, number: int, without: frozenset[int]) -> bool:

@@ -107,6 +107,12 @@ class Version:
             and (first.facts.current or not copy.facts.current)
         )
 
+    @property
+    def is_uncompared(self) -> bool:
+        """Whether nobody looked yet which of the copies with unlike bytes are whole."""
+        logs = (copy.facts for copy in (self.copies[0], *self.differing))
+        return any(log.content is None and not log.is_opaque for log in logs)
+
 
 def _differ(one: LogFacts, other: LogFacts) -> bool:
     """Whether two copies are known to hold unlike bytes.
