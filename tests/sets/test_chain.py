@@ -563,6 +563,16 @@ def test_the_current_log_of_a_copy_gives_way_to_the_closed_one(store: Store) -> 
     assert [one.name for one in found.left_out] == ["edb.log"]
 
 
+def test_a_current_log_of_both_suffixes_in_another_set_is_the_one_that_the_logs_are_called_like(store: Store) -> None:
+    store.add("a", {DATABASE: bytes(dirty(5, 8))}, "collected")
+    store.add("b", part(5, 7), "collected")
+    store.add("c", {"edb.jtx": TOP[8], "edb.log": TOP[8]}, "collected")
+    assert not store.chain.starts[0].blocking
+    found = restorable(store.chain)
+    assert [(log.name, log.at) for log in found.logs][-1] == ("edb.log", 2)
+    assert [one.name for one in found.left_out] == ["edb.jtx"]
+
+
 def test_a_log_missing_from_the_full_comes_from_another_set(store: Store) -> None:
     files = {DATABASE: bytes(streaming(5, 7)), **part(5, 5), **part(7, 7)}
     store.add("full", files, "full")
