@@ -6,8 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import tokar as run
 from loose_facts import facts_of_folder
-from recovery_sets import DATABASE, OTHER_STREAM, archive, checkpoint, database, dirty, logs, moment, write
+from recovery_sets import (
+    DATABASE,
+    DATABASE_SIGNATURE,
+    OTHER_STREAM,
+    archive,
+    checkpoint,
+    database,
+    dirty,
+    logs,
+    moment,
+    write,
+)
 
 import tokar
 from tokar.errors import RestoreError
@@ -310,3 +322,50 @@ def test_folders_of_which_one_is_no_good_are_judged_as_they_were_chosen(tmp_path
     added = {**below("a", some_of(DAY, 8, 9)), "a/edb.chk": checkpoint(5), "x.txt": b""}
     with pytest.raises(RestoreError, match="0x6"):
         chained(tmp_path, [{**below("a", OURS), **below("b", holed)}, added]).raise_for_problems()
+
+
+BOTH = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER_DATABASE))
+SHARED = logs(5, 9, attached=BOTH)
+PUB = {"b/pub.edb": bytes(dirty(5, 7, signature=OTHER_DATABASE))}
+APART = {"a/main.edb": bytes(dirty(5, 7)), **below("a", some_of(SHARED, 5, 7)), **PUB}
+
+
+@pytest.mark.parametrize("later", [{}, below("a", some_of(SHARED, 8, 9))])
+def test_what_a_folder_lacks_and_another_one_has_is_said_to_lie_there(later: dict[str, bytes], tmp_path: Path) -> None:
+    paths = [archive(tmp_path / f"{at}.tokar", one).path for at, one in enumerate([APART, later]) if one]
+    assert run("check", *paths).exit_code == 0
+    assert run("restore", "--dry-run", "--into", tmp_path / "out", *paths).exit_code == 0
+    result = run("restore", "--dry-run", "--tree", tmp_path / "out", *paths)
+    lacks = "logs 0x5-0x7 are missing: what is missing is in another folder, a, and each folder is recovered by itself"
+    misses = r"C:\db\pub.edb is in another folder, b/pub.edb, and each folder is recovered by itself"
+    assert result.exit_code == 6
+    assert result.stdout.splitlines()[-1].endswith(f": {lacks}")
+    said = " ".join(result.stderr.split())
+    assert (lacks in said, misses in said) == (True, True)
+    assert result.hint.startswith("put them together: tokar restore --into DIR, and not --tree")
+    assert ("--accept-unrecoverable" in said) is (not later)  # which is for one archive alone
+
+
+def test_databases_of_one_stream_with_its_logs_in_each_folder_miss_each_other(tmp_path: Path) -> None:
+    path = archive(tmp_path / "0.tokar", {**APART, **below("b", some_of(SHARED, 5, 7))}).path
+    result = run("restore", "--dry-run", "--tree", tmp_path / "out", path)
+    line = r"a/main.edb: C:\db\pub.edb is in another folder, b/pub.edb, and each folder is recovered by itself"
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (6, f"RESTORABLE WITH LOSS: {line}")
+
+
+@pytest.mark.parametrize("way", [["--tree"], ["--all-files", "--into"]])
+@pytest.mark.parametrize("later", [True, False])
+def test_an_older_current_log_that_is_placed_all_the_same_is_no_restorable_set(
+    way: list[str], later: bool, tmp_path: Path
+) -> None:
+    day = {**below("x", {DATABASE: bytes(dirty(5, 7)), **some_of(DAY, 5, 7)}), "x/edb.log": DAY["edb00008.log"]}
+    more = below("x", some_of(DAY, 8, 9))
+    paths = [archive(tmp_path / "0.tokar", day if later else day | more).path]
+    paths += [archive(tmp_path / "1.tokar", more, kind="logs").path] if later else []
+    out = tmp_path / "out"
+    assert run("restore", "--dry-run", "--into", out, *paths).exit_code == 0  # it is left out
+    result = run("restore", "--dry-run", *way, out, *paths)
+    assert (result.exit_code, result.stdout.splitlines()[-1].startswith("NOT RESTORABLE: x/edb.log: ")) == (0, True)
+    assert "x/edb.log is placed all the same" in result.stdout
+    assert "recovery will answer JET_errInvalidLogSequence, -515" in result.stdout
+    assert "\nnext: before recovery begins, move away x/edb.log (" in result.stdout

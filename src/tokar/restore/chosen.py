@@ -5,8 +5,7 @@ What takes no part is named. A target that cannot be reached is an error: nothin
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,19 +17,19 @@ from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
 from tokar.format.index import Entry, find_entries
-from tokar.names import is_beside_a_set, leaf_of, typed
+from tokar.names import is_beside_a_set, typed
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.restore.renamed import right_names_of
+from tokar.restore.unrecoverable import given_up, of_a_chain, unrecoverable
 from tokar.sets.apart import chosen_apart
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import no_copies, without_copies
 from tokar.sets.choose import NotRestorableError, full_called, restorable
-from tokar.sets.database_verdict import Verdict
 from tokar.sets.elsewhere import elsewhere
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
-from tokar.sets.faults import Fault, FaultKind, Severity
+from tokar.sets.faults import Fault, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.instances import files_of, instances_of
 from tokar.sets.joining import build_chain, with_unlike_logs_examined
@@ -45,7 +44,6 @@ from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog
 from tokar.sets.start import ChainStart, up_to
 from tokar.trust.signatures import AllowedSigners
 
-_MOST_NAMED: Final = 4  # databases
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
 
 
@@ -126,7 +124,7 @@ class OpenSets:
             },
             outcome=_outcome(start, sets[1:]),
             databases=facts.databases,
-            problems=tuple(_unrecoverable(start.verdict, start.facts)) if start.blocking else (),
+            problems=of_a_chain(unrecoverable(start.verdict, start.facts)) if start.blocking else (),
             no_copies=tuple(no_copies(facts.databases)),
             facts=replace(placed_of(facts, excluded, placed), elsewhere=start.facts.elsewhere),
             without=self.chain.without,
@@ -137,9 +135,12 @@ class OpenSets:
         if options.tree is None or chosen.problems:
             return chosen
         chosen = _by_folder(chosen)
-        if refused is not None and not chosen.problems:
+        if refused is None:
+            return chosen
+        if not chosen.problems:
             raise refused
-        return chosen
+        problems = tuple(Problem(one, urgency=UNRECOVERABLE) for one in (refused, *refused.others))
+        return replace(chosen, problems=problems, outcome=refused.outcome)
 
     def _with_right_names(self, options: RestoreOptions) -> dict[bytes, Mapping[int, str]]:
         """Build the chain anew for a history or for right names; return these by root and by number of the entry."""
@@ -328,9 +329,9 @@ def choose_one(
         outcome=outcome_of(found, facts),
         notes=tuple(fault.message for fault in found.remarks),
         names={(0, number): name for number, name in renamed.items()},
-        give_up=_give_up(found),
+        give_up=given_up(found),
         databases=judged.databases,
-        problems=tuple(_unrecoverable(found, facts)),
+        problems=tuple(unrecoverable(found, facts)),
         no_copies=tuple(no_copies(judged.databases)),
         facts=facts,
         without=without,
@@ -345,6 +346,7 @@ def _by_folder(chosen: ChosenSets) -> ChosenSets:
         return chosen
     archive, is_one = chosen.archives[0], chosen.selection is None
     found = [choose_one(archive, facts=one, without=chosen.without) for one in parts]
+    problems = tuple(one for part in found for one in part.problems)
     own = (replace(one, entries=_entries_of(chosen, facts)) for one, facts in zip(found, parts, strict=True))
     return replace(
         chosen,
@@ -352,7 +354,7 @@ def _by_folder(chosen: ChosenSets) -> ChosenSets:
         left_out=tuple(one for part in found for one in part.left_out) if is_one else chosen.left_out,
         outcome=worst(part.outcome for part in found if part.outcome is not None),
         not_checked=tuple(dict.fromkeys(one for part in found for one in part.not_checked)),
-        problems=tuple(one for part in found for one in part.problems),
+        problems=problems if is_one else of_a_chain(problems),
     )
 
 
@@ -399,6 +401,7 @@ def with_staying(
         facts = replace(chosen.facts, logs=tuple(ordered), next_logs=(*chosen.facts.next_logs, *staying.next_logs))
         found = choose_one(chosen.archives[0], facts=facts, without=chosen.without)
         more = ("recovery", "ranges") if chosen.selection is None else ("recovery",)
+        found = found if chosen.selection is None else replace(found, problems=of_a_chain(found.problems))
         same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else more))
         chosen = _with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
     faults = (log_fault(log, Severity.ERROR, hard=hard, last=log is logs[-1]) for log in logs)
@@ -456,44 +459,3 @@ def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
     if not entries:
         return SetFacts(profile=archive.head.profile)
     return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
-
-
-def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
-    """Yield what keeps a single archive from being recovered: each database with its root cause, then the rest."""
-    said: set[str] = set()
-    of_a_stream = any(log.signature is not None for log in facts.logs)
-    clean = [one.name for one in found.databases if one.verdict is Verdict.CLEAN]
-    for database in found.databases:
-        blocking = [fault for fault in database.faults if fault.blocks]
-        said.update(fault.message for fault in blocking)
-        if database.is_lost:
-            yield _problem_of(database.name, blocking[0] if blocking else None, clean)
-    undecided = (one for one in found.remarks if one.kind is FaultKind.LOG_FORKED and one.code is not None)
-    for fault in (*found.blocking, *undecided):
-        if fault.message not in said and (found.databases or of_a_stream):
-            is_of_logs = not found.databases or all(one.verdict is Verdict.TEMPORARY for one in found.databases)
-            whole = "what these logs are for" if is_of_logs and of_a_stream else "the set"
-            yield _problem_of(", ".join(fault.databases) or whole, fault, clean)
-
-
-def _give_up(found: SetVerdict) -> tuple[str, ...]:
-    """Return with which options soft recovery goes on, where it goes on with a loss."""
-    if any(not one.is_loss for one in found.blocking):
-        return ()
-    return tuple(sorted({"/i" if one.kind is FaultKind.DATABASE_NOT_HERE else "/a" for one in found.blocking}))
-
-
-def _problem_of(name: str, cause: Fault | None, clean: Sequence[str]) -> Problem:
-    """Return what cannot be recovered as a problem, with the root cause, and with the clean databases beside it."""
-    why = f": {cause.message}" if cause else ""
-    code = f" ({cause.engine})" if cause and cause.engine else ""
-    step = f"{cause.next_step}; " if cause and cause.next_step else ""
-    if clean:
-        leaves = {leaf_of(one).lower(): one for one in reversed(clean)}  # those of one name cannot go to one path
-        only = " ".join(f"--only {shlex.quote(one)}" for one in [*leaves.values()][::-1][:_MOST_NAMED])
-        step += f"{only} restores what needs no log; "
-    error = RestoreError(
-        f"{name} cannot be recovered from this set{why}{code}",
-        hint=f"{step}--accept-unrecoverable restores the files all the same",
-    )
-    return Problem(error, urgency=UNRECOVERABLE)

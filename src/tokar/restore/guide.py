@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from tokar.restore.chosen import ChosenSets, goes_on
 from tokar.restore.next_steps import (
@@ -23,24 +24,41 @@ from tokar.sets.chain import Chain
 from tokar.sets.facts import SetFacts
 from tokar.sets.instances import instances_of
 from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.selection import NotPlaced
 from tokar.sets.start import ChainStart
 from tokar.tokens import SERVED
+from tokar.words import some
+
+_MOST_NAMED: Final = 4
 
 
-def guide(chosen: ChosenSets, plan: Plan, request: Request) -> Guidance | None:
-    """Return what follows a plan; None where nothing is of an engine: then there may be a million files."""
+def guide(chosen: ChosenSets, plan: Plan, request: Request, met: Sequence[NotPlaced] = ()) -> Guidance | None:
+    """Return what follows a plan; None where nothing is of an engine: then there may be a million files.
+
+    Args:
+        chosen: The sets.
+        plan: The plan.
+        request: What it was made from.
+        met: Files that are placed all the same, although recovery must not meet them.
+    """
     if chosen.recovery is None:
         return None
     folders = () if request.certutil is None else (request.certutil,)
     whole = guide_at(chosen, _places(chosen, plan, request), folders)
-    if whole is not None and chosen.selection is not None:
-        first = (f"{one.message}: {one.next_step}" for one in chosen.selection.missed)
-        whole = replace(whole, next_steps=(*first, *whole.next_steps))
     parts = [guide_at(one, _places(one, plan, request, part=True)) for one in chosen.instances]
-    if whole is None or not parts:
-        return whole
+    if whole is None:
+        return None
     steps = dict.fromkeys(step for one in parts if one is not None for step in one.next_steps)
-    return replace(whole, next_steps=tuple(steps))
+    return replace(whole, next_steps=(*_first(chosen, met), *(steps if parts else whole.next_steps)))
+
+
+def _first(chosen: ChosenSets, met: Sequence[NotPlaced]) -> Iterator[str]:
+    """Yield what is to be done before recovery begins: away with what it must not meet, and what it misses beside."""
+    harm = [f"{one.name} ({one.reason})" for one in met if one.code is not None and not one.is_harmless]
+    if harm:
+        yield f"before recovery begins, move away {some(harm, _MOST_NAMED)}"
+    for one in chosen.selection.missed if chosen.selection is not None else ():
+        yield f"{one.message}: {one.next_step}"
 
 
 def guide_at(chosen: ChosenSets, places: Places = NO_PLACES, certutil: Sequence[str] = ()) -> Guidance | None:

@@ -148,7 +148,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     plan = replace(
         plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))
     )
-    recovery = guide(chosen, plan, request)
+    recovery = guide(chosen, plan, request, met)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from tokar.names import printable
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain
-from tokar.sets.choose import restorable
+from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
 from tokar.sets.instances import files_of, instances_of
 from tokar.sets.joining import build_chain
+from tokar.sets.outcome import badness
 from tokar.sets.selection import ChainSelection, SelectedSet
 
 _Key = tuple[bytes, bytes]  # Id and root of a set
@@ -42,13 +44,33 @@ def chosen_apart(
     parts = instances_of(replace(own.facts, logs=(*own.facts.logs, *added)))
     if len(parts) < 2:
         return None
-    found = []
+    found, refused = [], list[NotRestorableError]()
     for facts in parts:
         if any(not one.temporary for one in facts.databases):
             sets = [*_sets_of(chain, own, facts)]
-            its = restorable(build_chain(sets), target, full=own.id, may_lack_logs=may_lack_logs)
-            found.append((its, sets))
+            try:
+                its = restorable(build_chain(sets), target, full=own.id, may_lack_logs=may_lack_logs)
+            except NotRestorableError as error:
+                error.message = f"of folder {_folder(facts)}: {error.message}"
+                refused.append(error)
+            else:
+                found.append((its, sets))
+    if refused:
+        raise _worst(refused)
     return _joined(chain, selection, found)
+
+
+def _worst(refused: Sequence[NotRestorableError]) -> NotRestorableError:
+    """Return why a folder cannot be restored, and beside it why others cannot."""
+    worst = max(refused, key=lambda one: badness(one.outcome))
+    worst.others = [one for one in refused if one is not worst]
+    for one in worst.others:
+        worst.add_note(f"also: {one}")
+    return worst
+
+
+def _folder(facts: SetFacts) -> str:
+    return printable(facts.databases[0].folder) or "."
 
 
 def _sets_of(chain: Chain, own: BackupSet, facts: SetFacts) -> Iterator[BackupSet]:

@@ -34,6 +34,7 @@ from tokar.words import some
 _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
 
+_ELSEWHERE: Final = "this generation comes from another set or file"
 _NO_PART: Final = "not part of the run of logs onto these databases"
 _LACKS_LOGS: Final = frozenset({FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING, FaultKind.NO_CURRENT_LOG})
 
@@ -47,6 +48,7 @@ class NotRestorableError(RestoreError, SetError):
         hint: What to do next.
     """
 
+    others: Sequence[NotRestorableError] = ()  # Why other folders are refused too, where each is judged by itself
     chain: Chain | None = None  # The sets, where all of them were wanted: then the last line is as `check` says it
 
     def __init__(self, message: str, *, faults: Sequence[Fault] = (), hint: str | None = None) -> None:
@@ -420,7 +422,7 @@ def _left_out(
             if file.number is None or (at, file.number) in taken:
                 continue
             own = apart.get(id(file))
-            reason, code = (own.reason, own.code) if own else (said, None)
+            reason, code = (own.reason, own.code) if own else (said, _code_of(file, said))
             if id(file) in chain.without:
                 reason, code = "of another history than the one that was asked for", -515
             does_no_harm = reason in HARMLESS or id(file) in leading
@@ -428,6 +430,12 @@ def _left_out(
                 at=at, entry=file.number, name=file.name, reason=reason, code=code, is_harmless=does_no_harm
             )
     return tuple(found.values())
+
+
+def _code_of(file: FileFacts, reason: str) -> int | None:
+    """Return what recovery answers to a log that another one stands for: a current log must be the last one (SFT-9)."""
+    is_met = isinstance(file, LogFacts) and file.current and file.has_engine_name
+    return -515 if is_met and reason == _ELSEWHERE else None
 
 
 def _leading(chain: Chain, run: LogRun, numbers: Sequence[int]) -> Iterator[int]:
@@ -467,5 +475,5 @@ def _reason(log: LogFacts, at: int, highest: int, placed: set[int], streams: set
     if log.signature is not None and stream_of(log) not in streams:
         return "of another log stream than the databases" if at else ""
     if log.generation in placed:
-        return "this generation comes from another set or file"
+        return _ELSEWHERE
     return "after the target" if highest and (log.generation or 0) > highest else other

@@ -309,6 +309,8 @@ class SetFacts:
     not_taken: tuple[tuple[str, str], ...] = ()
     links: tuple[str, ...] = ()  # What has the name of a log or database and is a link: its name
     other_count: int = 0  # Files that are none of these
+    # Of one folder that is recovered by itself: all that its archive holds. None of a whole set.
+    folders: SetFacts | None = field(default=None, compare=False, repr=False)
     examined: bool = False  # Whether pages and segments were checked, not only headers
     # The profile of its tokens, empty for files on disk: that of whoever asks, not what the files say.
     profile: str = field(default="", compare=False)

@@ -194,6 +194,7 @@ _NEWER: Final = "nothing, unless damage is reported as well: then see whether a 
 _RIGHT_NAME: Final = "give it the name of its generation back: tokar restore --right-names does"
 _LEFT_OUT: Final = "nothing with tokar restore, which leaves them out; do not place them by hand"
 _FOLDERS: Final = "keep their folders: tokar restore --tree DIR"
+_ONE_FOLDER: Final = "put them together: tokar restore --into DIR, and not --tree"
 _CHOOSE: Final = "choose one to begin with: name its sets alone, or tokar restore --full ARCHIVE"
 _NO_LIST: Final = (
     "the databases can be recovered without it; restore to places that you give: --into DIR, --to, --locations"
@@ -350,6 +351,10 @@ class Rules:
         "recovers it", -528, severity=Severity.WARNING)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
         "restore it as well; only if it is given up for good, recovery can do without: esentutl /r BASE /i", -1216)
+    DATABASE_IN_FOLDER = Rule(FaultKind.DATABASE_NOT_HERE,
+        "{} is in another folder, {}, and each folder is recovered by itself", _ONE_FOLDER, -1216)
+    LOGS_IN_FOLDER = Rule(FaultKind.LOG_MISSING,
+        "{}: what is missing is in another folder, {}, and each folder is recovered by itself", _ONE_FOLDER, -543)
     DATABASE_NAME = Rule(FaultKind.DATABASE_NAME, "{} is called {} in the logs: recovery does not find it here",
         "give it that name back: tokar restore --right-names does", -1216, hard=-531)
     DATABASE_APART = Rule(FaultKind.DATABASE_NOT_HERE,

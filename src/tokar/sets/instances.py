@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from tokar.names import folder_in
 from tokar.sets.facts import FileFacts, SetFacts
+from tokar.sets.faults import Fault, FaultKind, Rules
+from tokar.words import some
 
 _FILES: Final = (
     "databases",
@@ -51,4 +53,30 @@ def instances_of(facts: SetFacts) -> list[SetFacts]:
 def _part(facts: SetFacts, is_in: Callable[[str], bool]) -> SetFacts:
     kinds: dict[str, Any] = {kind: tuple(one for one in getattr(facts, kind) if is_in(one.folder)) for kind in _FILES}
     links = tuple(one for one in facts.links if is_in(folder_in(one)))
-    return replace(facts, links=links, **kinds)
+    return replace(facts, links=links, folders=facts, **kinds)
+
+
+def in_folders(faults: Iterable[Fault], facts: SetFacts) -> list[Fault]:
+    """Return what is wrong with a folder; of what it lacks and another folder has, where that is."""
+    whole = facts.folders
+    return [*faults] if whole is None else [_in_folder(fault, facts, whole) for fault in faults]
+
+
+def _in_folder(fault: Fault, facts: SetFacts, whole: SetFacts) -> Fault:
+    own, rule = set(map(id, files_of(facts))), Rules.LOGS_IN_FOLDER
+    words: tuple[str, ...] = ()
+    if fault.kind is FaultKind.DATABASE_NOT_HERE and fault.blocks:
+        wanted = {one.signature for log in facts.logs for one in log.attached if one.path in fault.files}
+        held = (one for one in whole.databases if one.header is not None and id(one) not in own)
+        found = [one.name for one in held if one.header is not None and one.header.signature in wanted]
+        rule, words = Rules.DATABASE_IN_FOLDER, (*fault.files[:1], some(found))
+    elif fault.kind in {FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING}:
+        streams = {one.header.log_signature for one in facts.databases if one.header is not None}
+        theirs = [log for log in whole.logs if log.signature in streams and id(log) not in own]
+        if {*fault.generations} <= {log.generation for log in theirs}:
+            found = sorted({log.folder or "." for log in theirs if log.generation in fault.generations})
+            words = fault.message, some(found)
+    if not words or not found:
+        return fault
+    message, step = rule.fault(*words).message, rule.next_step
+    return replace(fault, message=message, next_step=step)

@@ -35,6 +35,7 @@ from tokar.sets.facts import AttachedDatabase, CheckpointFacts, DatabaseFacts, L
 from tokar.sets.fault_list import for_owner, in_order, listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.file_faults import database_faults, forked, log_fault
+from tokar.sets.instances import in_folders
 from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Reason, left_out_of
 from tokar.sets.linked import with_links
 from tokar.sets.links import break_fault, link
@@ -117,12 +118,13 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
         run.walk(proven[run.signature])
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
-        run.faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases, facts.logs), facts.profile)
+        faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases, facts.logs), facts.profile)
+        run.faults = in_folders(faults, facts)
     _give_up_lost(runs)
     between = [*_holes_between(runs)]
     verdicts = [run.verdict() for run in runs]
     roles = roles_of(facts, runs)
-    faults = for_owner(between, facts.profile) + [fault for run in runs for fault in run.faults]
+    faults = in_folders(for_owner(between, facts.profile), facts) + [fault for run in runs for fault in run.faults]
     others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(whole, runs)]
     beside = [one for one in all_databases if id(one) in apart]
     reasons = [*((one, apart[id(one)]) for one in beside), *((one, SET_ASIDE) for one in facts.aside)]
@@ -130,7 +132,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     copies = ((one, Reason(why)) for one, why in reasons)
     left_out = LeftOutFiles(chain(left_out_of(facts, table, runs, roles), copies))
     others += current_faults(facts, _ends(runs), (one.file for one in left_out))
-    faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
+    faults += [*in_folders(for_owner(others, facts.profile), facts), *copy_faults(all_databases, apart)]
     faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
     open_questions = tuple(dict.fromkeys(_open_questions(facts, verdicts)))
     made_anew = [DatabaseRun(one, table, frozenset()) for one in temporary]

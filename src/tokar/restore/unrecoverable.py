@@ -1,0 +1,71 @@
+"""Databases that cannot be recovered from what is restored, as problems of its plan, and what recovery gives up."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Final
+
+from tokar.errors import RestoreError
+from tokar.names import leaf_of
+from tokar.restore.plan import UNRECOVERABLE, Problem
+from tokar.sets.database_verdict import Verdict
+from tokar.sets.facts import SetFacts
+from tokar.sets.faults import Fault, FaultKind
+from tokar.sets.judge import SetVerdict
+
+ALL_THE_SAME: Final = "--accept-unrecoverable restores the files all the same"
+_MOST_NAMED: Final = 4  # databases
+
+
+def unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
+    """Yield what keeps a single archive from being recovered: each database with its root cause, then the rest."""
+    said: set[str] = set()
+    of_a_stream = any(log.signature is not None for log in facts.logs)
+    clean = [one.name for one in found.databases if one.verdict is Verdict.CLEAN]
+    for database in found.databases:
+        blocking = [fault for fault in database.faults if fault.blocks]
+        said.update(fault.message for fault in blocking)
+        if database.is_lost:
+            yield _problem_of(database.name, blocking[0] if blocking else None, clean)
+    undecided = (one for one in found.remarks if one.kind is FaultKind.LOG_FORKED and one.code is not None)
+    for fault in (*found.blocking, *undecided):
+        if fault.message not in said and (found.databases or of_a_stream):
+            is_of_logs = not found.databases or all(one.verdict is Verdict.TEMPORARY for one in found.databases)
+            whole = "what these logs are for" if is_of_logs and of_a_stream else "the set"
+            yield _problem_of(", ".join(fault.databases) or whole, fault, clean)
+
+
+def given_up(found: SetVerdict) -> tuple[str, ...]:
+    """Return with which options soft recovery goes on, where it goes on with a loss."""
+    if any(not one.is_loss for one in found.blocking):
+        return ()
+    return tuple(sorted({"/i" if one.kind is FaultKind.DATABASE_NOT_HERE else "/a" for one in found.blocking}))
+
+
+def _problem_of(name: str, cause: Fault | None, clean: Sequence[str]) -> Problem:
+    """Return what cannot be recovered as a problem, with the root cause, and with the clean databases beside it."""
+    why = f": {cause.message}" if cause else ""
+    code = f" ({cause.engine})" if cause and cause.engine else ""
+    step = f"{cause.next_step}; " if cause and cause.next_step else ""
+    if clean:
+        leaves = {leaf_of(one).lower(): one for one in reversed(clean)}  # those of one name cannot go to one path
+        only = " ".join(f"--only {shlex.quote(one)}" for one in [*leaves.values()][::-1][:_MOST_NAMED])
+        step += f"{only} restores what needs no log; "
+    error = RestoreError(
+        f"{name} cannot be recovered from this set{why}{code}",
+        hint=f"{step}{ALL_THE_SAME}",
+    )
+    return Problem(error, urgency=UNRECOVERABLE)
+
+
+def of_a_chain(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems without the step that is for one archive alone: of several none is restored for want of logs."""
+    found = []
+    for one in problems:
+        error = copy(one.error)
+        error.hint = (error.hint or "").removesuffix(ALL_THE_SAME).removesuffix("; ") or None
+        found.append(replace(one, error=error) if error.hint != one.error.hint else one)
+    return tuple(found)
