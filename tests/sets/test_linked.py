@@ -224,3 +224,73 @@ def test_a_choice_of_files_is_judged_without_the_database_that_is_a_link(tmp_pat
     done("create", "-q", tmp_path / "a.tokar", folder)
     chosen = done("restore", "--only", "edb00005.log", "--into", tmp_path / "out", tmp_path / "a.tokar")
     assert TEXT not in chosen.stdout
+
+
+def linked(folder: Path, name: str, files: dict[str, bytes], *links: str) -> Path:
+    """An archive of a folder in which files are links."""
+    source, real = write(folder / f"{name}-in", files), folder / f"{name}-real"
+    real.mkdir()
+    for one in links:
+        (source / one).rename(real / one)
+        (source / one).symlink_to(real / one)
+    done("create", "-q", folder / f"{name}.tokar", source)
+    return folder / f"{name}.tokar"
+
+
+def some_logs(*numbers: int, of: dict[str, bytes] | None = None) -> dict[str, bytes]:
+    found = logs(5, 10) if of is None else of
+    return {f"edb{one:05X}.log": found[f"edb{one:05X}.log"] for one in numbers}
+
+
+TWO = logs(5, 7, attached=BOTH)
+PUB = {DATABASE: bytes(dirty(5, 7)), **TWO, SECOND: b"x"}
+DETACHED = {**TWO, **logs(8, 9, after=TWO["edb00007.log"], attached=BOTH[:1])}
+ATTACHED = {**logs(5, 7), **logs(8, 9, after=logs(5, 7)["edb00007.log"], attached=BOTH)}
+ROLLED = {
+    "the last needed log, which is there": (DIRTY, ["edb00007.log"], some_logs(7, 8), ""),
+    "all logs, which are there": (DIRTY, ["edb00005.log", "edb00006.log", "edb00007.log"], some_logs(5, 6, 7, 8), ""),
+    "a log between others": (DIRTY, ["edb00006.log"], some_logs(6, 7, 8), f"edb00006.log {TEXT}"),
+    "a later log, which is there": (DIRTY | some_logs(8), ["edb00008.log"], some_logs(8, 9), ""),
+    "the current log, which is there": (
+        {**DIRTY, "edb.log": some_logs(8)["edb00008.log"]},
+        ["edb.log"],
+        {**some_logs(8), "edb.log": some_logs(9)["edb00009.log"]},
+        "",
+    ),
+    "a second database": (PUB, [SECOND], logs(8, 8, after=TWO["edb00007.log"], attached=BOTH), f"{SECOND} {TEXT}"),
+    "a second database that logs detach which are there": (PUB, [SECOND], some_logs(8, 9, of=DETACHED), ""),
+    "a second database that logs attach which are there": (
+        {**DIRTY, SECOND: b"x"},
+        [SECOND],
+        some_logs(8, 9, of=ATTACHED),
+        f"{SECOND} {TEXT}",
+    ),
+}
+
+
+@pytest.mark.parametrize("title", ROLLED)
+def test_logs_that_are_there_are_rolled_forward_whatever_was_a_link_that_nobody_misses(
+    title: str, tmp_path: Path
+) -> None:
+    files, links, there, why = ROLLED[title]
+    path, out = linked(tmp_path, "a", files, *links), write(tmp_path / "out", there)
+    result = tokar("restore", "--existing", "roll-forward", "--into", out, path)
+    last = result.stdout.splitlines()[-1]
+    placed = {one.name: one.read_bytes() for one in out.iterdir()}
+    if why:
+        assert (result.exit_code, last) == (6, f"NOT RESTORABLE: {DATABASE}: {why}")
+        assert result.error.startswith(f"{DATABASE} cannot be recovered from this set: {why}")
+        assert " missing" not in result.stderr
+        assert placed == there
+    else:
+        followed = f"NOT PROVEN: {DATABASE}: its pages were not followed through these logs"
+        assert (result.exit_code, last.startswith(("RESTORABLE", followed))) == (0, True)
+        assert placed == {name: data for name, data in files.items() if name not in links} | there
+
+
+def test_every_verb_names_the_link_in_the_place_of_a_log_between_two_sets(tmp_path: Path) -> None:
+    sets = [linked(tmp_path, "full", DIRTY), linked(tmp_path, "later", some_logs(8, 9), "edb00008.log")]
+    for verb in (["check"], ["check", "--content"], ["chain"], ["restore", "--into", tmp_path / "out"]):
+        result = tokar(*verb, *sets)
+        last = f"NOT RESTORABLE: edb00008.log {TEXT}"
+        assert (result.exit_code, result.stdout.splitlines()[-1]) == (6 if verb[0] == "restore" else 9, last)

@@ -37,7 +37,7 @@ from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.instances import in_folders
 from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Reason, left_out_of
-from tokar.sets.linked import with_links
+from tokar.sets.linked import with_linked_logs, with_links
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
@@ -119,7 +119,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
         faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases, facts.logs), facts.profile)
-        run.faults = in_folders(faults, facts)
+        run.faults = in_folders(with_linked_logs(faults, [facts]), facts)
     _give_up_lost(runs)
     between = [*_holes_between(runs)]
     verdicts = [run.verdict() for run in runs]

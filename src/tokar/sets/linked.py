@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from tokar.ese.filenames import NameRole, parse_file_name
@@ -47,6 +48,12 @@ def with_links(faults: Iterable[Fault], facts: SetFacts, runs: Iterable[Database
             found.append(Rules.DATABASE_LINKED.fault(name, files=(name,), severity=severity))
     strange = (name for name in logs.values() if name not in told)
     return [*found, *(Rules.LOG_LINKED.fault(one, files=(one,), severity=Severity.WARNING) for one in strange)]
+
+
+def with_linked_logs(faults: Iterable[Fault], sets: Iterable[SetFacts]) -> list[Fault]:
+    """Return faults of logs that are missing; of those that are links in one of some sets, as that."""
+    links = dict(chain.from_iterable(_logs(one) for one in sets if one.links))
+    return [_log_told(fault, links) for fault in faults] if links else [*faults]
 
 
 def databases_linked(facts: SetFacts) -> list[str]:
@@ -132,6 +139,8 @@ def _log_told(fault: Fault, logs: dict[int, str]) -> Fault:
     names = [logs[one] for one in fault.generations if one in logs] if fault.kind in _MISSING else []
     if not names:
         return fault
+    if fault.files == tuple(names):
+        return fault  # it is said already
     found = Rules.LOG_LINKED.fault(some(names))
     text = found.message if len(fault.generations) < 2 else f"{fault.message}: {found.message}"
     return replace(fault, message=text, files=tuple(names), next_step=found.next_step)
