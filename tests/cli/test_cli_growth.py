@@ -36,6 +36,7 @@ from tokar.cli import lab
 from tokar.collect import examine, found
 from tokar.ese.log import LogHeader
 from tokar.format import entry_reader, records, writer
+from tokar.restore import collisions, planner
 from tokar.sets import fault_list
 
 pytestmark = needs_ssh_keygen
@@ -321,6 +322,8 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entry_reader, "_WINDOW_SIZE", 1 << 15)
     monkeypatch.setattr(writer, "_FLUSH_SIZE", 1 << 14)
     monkeypatch.setattr(fault_list, "MOST_LISTED", 5)
+    monkeypatch.setattr(collisions, "MOST_LISTED", 5)
+    monkeypatch.setattr(planner, "_MOST_LISTED", 5)
     monkeypatch.setattr(found, "MOST_NOTES", 5)
     monkeypatch.setattr(examine, "_MAX_LISTED", 5)
 

@@ -24,6 +24,7 @@ from tokar.errors import (
     UnsafeNameError,
 )
 from tokar.paths import PathMap
+from tokar.restore import collisions, planner
 from tokar.restore.inventory import Found, FoundList, Inventory, NameKind, TargetDirectory, TargetState
 from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.plan import Action, Existing
@@ -243,6 +244,32 @@ def test_leaves_that_meet_in_one_directory_collide(tmp_path: Path, one: str, oth
     with pytest.raises(CollisionError, match="would be one file"):
         plan.raise_for_problems()
     assert plan.problems[0].entries == (0, 2)
+
+
+def test_of_very_many_leaves_that_meet_the_first_are_told_and_the_others_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collisions, "MOST_LISTED", 2)
+    files = entries(*((0x21, rf"{folder}\{number}.log") for folder in "ab" for number in range(5)))
+    told = [one.error.message for one in plan_of(files, **to(f"log-dir={tmp_path}")).problems]
+    assert told == [
+        r"a\0.log, b\0.log would be one file",
+        r"a\1.log, b\1.log would be one file",
+        "and 3 more names that several files would get",
+    ]
+    assert len(plan_of(files[:7], **to(f"log-dir={tmp_path}")).problems) == 2
+
+
+def test_of_very_many_problems_of_a_kind_the_first_are_told_and_the_files_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "_MOST_LISTED", 2)
+    files = entries(*((0x21, f"a{chr(9 + number)}") for number in range(12)))
+    *told, rest = plan_of(files, **to(f"log-dir={tmp_path}")).problems
+    assert [one.entries for one in told] == [(0,), (1,)]
+    assert rest.entries == tuple(range(2, 12))
+    assert rest.error.message.startswith("more like that; needed for ")
+    assert rest.error.message.endswith(" and 2 more")
 
 
 def test_leaves_that_meet_in_two_directories_do_not_collide(tmp_path: Path) -> None:

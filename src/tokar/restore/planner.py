@@ -17,10 +17,10 @@ room.
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Final
 
 from tokar import names
@@ -36,6 +36,7 @@ from tokar.format.archive import tokens_of
 from tokar.format.index import Entry, find_entries
 from tokar.location_list import CERTUTIL_LIST, Kind, Location
 from tokar.paths import last_component
+from tokar.restore.collisions import collisions
 from tokar.restore.inventory import Inventory, TargetState, engine_file, not_looked_at, take_inventory
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.locations import NameTarget
@@ -52,7 +53,6 @@ from tokar.restore.plan import (
     Interrupted,
     Plan,
     Problem,
-    Step,
     Steps,
     sort_problems,
 )
@@ -61,8 +61,9 @@ from tokar.restore.targets import Targets
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
 from tokar.words import some
 
-_TREE_HINT: Final = f"keep them in the folders in which they lay: --tree DIR, or {CollisionError.hint_text}"
-
+_MOST_LISTED: Final = 1000  # problems of one kind; of the others the files are counted
+_MORE: Final = "more like that"
+_MOST_NAMED: Final = 8
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
 DATABASE_EXTENSIONS = frozenset({"edb", "dit", "mdb", "stm", "dat"})
@@ -89,6 +90,22 @@ def make_plan(entries: Sequence[Entry], request: Request, inventory: Inventory) 
     return _Planner(entries, request, inventory).plan()
 
 
+class _Concerned:
+    """The entries that a problem concerns: all by their numbers, the first by their names."""
+
+    def __init__(self) -> None:
+        self.numbers = array("I")
+        self.names: list[str] = []
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Add more of them."""
+        self.numbers.extend(entry.number for entry in entries)
+        self.names += [entry.name for entry in entries[: _MOST_NAMED - len(self.names)]]
+
+    def __str__(self) -> str:
+        return some(chain(self.names, repeat("", len(self.numbers) - len(self.names))), _MOST_NAMED)
+
+
 class _Planner:
     """The state of making one plan."""
 
@@ -106,7 +123,8 @@ class _Planner:
         # For tokens whose entries all go one way, whatever their names: the directory, and the number of the decision.
         self._routes: dict[int, tuple[str, int]] = {}
         self._resolved: dict[tuple[str, bool], str | RestoreError] = {}
-        self._problems: dict[tuple[type[RestoreError], str, str | None, int], list[Entry]] = defaultdict(list)
+        self._problems: dict[tuple[type[RestoreError], str, str | None, int], _Concerned] = defaultdict(_Concerned)
+        self._counts: Counter[type[RestoreError]] = Counter()  # How many problems there are of each kind
         self._extras: tuple[Extra, ...] = ()
         self._notes: list[str] = []
 
@@ -119,7 +137,7 @@ class _Planner:
             self._folder(request.folder)
         codes = array("I", (self._code(entry, by_name) for entry in chosen))
         steps = Steps(chosen, tuple(self._decisions), codes, self._token_names, self._targets.digest())
-        self._collisions(steps)
+        self._targets.problems.extend(collisions(steps, self._targets, self._extras))
         if request.folder is None:
             self._other_locations()
         if request.backup_logs is not None:
@@ -143,15 +161,19 @@ class _Planner:
         )
 
     def _problem(self, error: RestoreError, *concerned: Entry, urgency: int = UNPLACED) -> None:
-        """Note a problem; the same one again only gets more entries."""
-        self._problems[type(error), error.message, error.hint, urgency].extend(concerned)
+        """Note a problem; the same one again only gets more entries, and so do those of one kind beyond the first."""
+        kind, key = type(error), (type(error), error.message, error.hint, urgency)
+        if key not in self._problems:
+            self._counts[kind] += 1
+            key = key if self._counts[kind] <= _MOST_LISTED else (kind, _MORE, error.hint, urgency)
+        self._problems[key].add(concerned)
 
     def _own_problems(self) -> Iterable[Problem]:
         """Yield the problems of finding a place, each with the files that it concerns."""
         for (kind, message, hint, urgency), concerned in self._problems.items():
-            named = bool(concerned) and kind is not UnsafeNameError
-            listed = f"; needed for {some(entry.name for entry in concerned)}" if named else ""
-            yield Problem(kind(message + listed, hint=hint), tuple(entry.number for entry in concerned), urgency)
+            named = concerned.names and (kind is not UnsafeNameError or message == _MORE)
+            listed = f"; needed for {concerned}" if named else ""
+            yield Problem(kind(message + listed, hint=hint), tuple(concerned.numbers), urgency)
 
     def _find(self, wanted: Sequence[str]) -> list[Entry]:
         return find_entries(self._entries, wanted, numbered=self._request.numbered)
@@ -172,34 +194,6 @@ class _Planner:
         chosen = {entry.number for entry in self._find(self._request.only)}
         self._notes.append(f"{len(self._entries) - len(chosen)} entries were not asked for")
         return [entry for entry in self._entries if entry.number in chosen]
-
-    def _collisions(self, steps: Steps) -> None:
-        """Find the entries that would get one name. All names are gone over again only where some hashes are equal."""
-        suspicious = self._targets.suspicious()
-        if not suspicious:
-            return
-        groups: dict[tuple[str, str], list[int]] = defaultdict(list)  # their places, as steps are large
-        for at, step in enumerate(steps):
-            if step.directory is not None and step.name is not None and step.directory in suspicious:
-                key = names.collision_key(step.name)
-                if hash(key) in suspicious[step.directory]:
-                    groups[self._targets.identity(step.directory), key].append(at)
-        extras = {
-            (self._targets.identity(extra.directory), names.collision_key(extra.name)): extra.name
-            for extra in self._extras
-        }
-        for place, alike in groups.items():
-            if len(alike) > 1 or place in extras:
-                self._collide([steps.at(one) for one in alike], extras.get(place))
-
-    def _collide(self, alike: Sequence[Step], extra: str | None) -> None:
-        """Note that the files of these steps, and the extra file of that name if there is one, want one name."""
-        shown = some(step.entry.name for step in alike)
-        message = f"{shown} would be the file {extra}" if extra else f"{shown} would be one file"
-        numbers = tuple(step.entry.number for step in alike)
-        lay = {names.collision_key(step.entry.name) for step in alike}
-        hint = _TREE_HINT if len(lay) == len(alike) else None
-        self._targets.problems.append(Problem(CollisionError(message, path=alike[0].target, hint=hint), numbers))
 
     def _files_against_directories(self, steps: Steps) -> None:
         """Find the names that a file would have, and a directory that files go to or one above it (PLC-1)."""

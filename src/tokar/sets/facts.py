@@ -320,8 +320,14 @@ class SetFacts:
     @property
     def generations(self) -> tuple[int, int] | None:
         """The lowest and the highest generation of its logs; None without logs."""
-        found = [log.generation for log in self.logs if log.generation is not None]
-        return (min(found), max(found)) if found else None
+        found = (log.generation for log in self.logs if log.generation is not None)
+        first = next(found, None)
+        if first is None:
+            return None
+        low = high = first
+        for one in found:
+            low, high = min(low, one), max(high, one)
+        return low, high
 
     @property
     def is_without_a_set(self) -> bool:
@@ -344,9 +350,9 @@ class SetFacts:
     @property
     def were_verified(self) -> bool:
         """Whether pages and segments of each database and log with a readable header were verified, now or before."""
-        looked_at = [one.pages is not None for one in self.databases if one.header is not None]
-        looked_at += [one.content is not None for one in self.logs if one.signature is not None]
-        return self.examined or (bool(looked_at) and all(looked_at))
+        looked_at = {one.pages is not None for one in self.databases if one.header is not None}
+        looked_at.update(one.content is not None for one in self.logs if one.signature is not None)
+        return self.examined or looked_at == {True}
 
     @property
     def owned_streams(self) -> frozenset[Signature]:
