@@ -80,6 +80,13 @@ def test_an_iterator_becomes_an_array_that_is_held_nowhere() -> None:
     assert json.loads('{"rows": [' + "".join(pieces).removeprefix(",")) == {"rows": [{"at": 2}], "none": []}
 
 
+def test_an_iterator_in_an_object_in_an_array_is_held_nowhere_either() -> None:
+    rows = iter([1, 2])
+    assert json.loads("".join(json_pieces({"all": [{"rows": rows}, 3, {"rows": []}]}))) == {
+        "all": [{"rows": [1, 2]}, 3, {"rows": []}]
+    }
+
+
 def test_what_an_iterator_raises_ends_the_pieces() -> None:
     with pytest.raises(ZeroDivisionError):
         "".join(json_pieces({"rows": (1 // at for at in (1, 0))}))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, Final
 
+Array = Callable[[Iterable[Any]], Any]
+"""What makes an array of rows of which there may be very many: `list`, or `iter` where `json_pieces` prints them."""
 MAX_INTEGER: Final = (1 << 53) - 1
 """The greatest integer that every reader of JSON keeps as it is."""
 
@@ -51,7 +53,10 @@ def fields_json(record: object, *names: str) -> dict[str, Any]:
 
 
 def json_pieces(value: Any, indent: str = "\n") -> Iterator[str]:
-    """Yield the text of values for JSON, indented; an iterator among them becomes an array, held nowhere."""
+    """Yield the text of values for JSON, indented; an iterator among them becomes an array, held nowhere.
+
+    Such iterators may also be in objects that are in arrays.
+    """
     deeper = indent + "  "
     if isinstance(value, dict) and value:
         for number, (key, one) in enumerate(value.items()):
@@ -64,5 +69,10 @@ def json_pieces(value: Any, indent: str = "\n") -> Iterator[str]:
             yield before + deeper + json.dumps(one)
             before = ","
         yield "[]" if before == "[" else indent + "]"
+    elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        for number, one in enumerate(value):
+            yield f"{',' if number else '['}{deeper}"
+            yield from json_pieces(one, deeper)
+        yield indent + "]"
     else:
         yield json.dumps(value, indent=2).replace("\n", indent)

@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from tokar.as_json import as_json, fields_json
+from tokar.as_json import Array, as_json, fields_json
 from tokar.codes import Code
 from tokar.collect.on_disk import missed_by, spared_by
 from tokar.errors import ArchiveError, FormatError, SetError
@@ -192,13 +192,13 @@ class ArchiveCheck:
         found = weigh([one for result in rungs for one in result.causes], LeftOpen())
         return with_damage(found, (error for result in rungs for error in result.damage)) or found
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+    def to_json(self, array: Array = list) -> dict[str, Any]:
+        """Return it as values for JSON. `array`: makes the arrays that have a row for each log."""
         return {
             "path": self.path,
             "set": as_json(self.backup_set),
             "rungs": as_json(self.rungs),
-            "verdict": as_json(self.verdict),
+            "verdict": self.verdict and self.verdict.to_json(array),
             "outcome": as_json(self.outcome),
             "next": list(self.next_steps),
         }
@@ -264,11 +264,11 @@ class CheckReport:
         """That of the last line: 0 if every rung that was asked for passed."""
         return self.outcome.exit_code if self.outcome else 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+    def to_json(self, array: Array = list) -> dict[str, Any]:
+        """Return it as values for JSON. `array`: makes the arrays that have a row for each log."""
         return {
             "ok": not self.exit_code,
-            "archives": as_json(self.archives),
+            "archives": [one.to_json(array) for one in self.archives],
             "spared": as_json(self.spared),
             "outcome": as_json(self.outcome),
         }

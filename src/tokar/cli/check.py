@@ -118,7 +118,7 @@ def check_archives(
 
 def _json(report: CheckReport) -> dict[str, Any]:
     """Return it with the error of each archive that could not be looked at whole, and the worst of them."""
-    value = report.to_json()
+    value = report.to_json(iter)
     for row, one in zip(value["archives"], report.archives, strict=True):
         if one.error is not None:
             row["error"] = output.error_json(one.error)

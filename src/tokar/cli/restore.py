@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -236,7 +237,7 @@ def restore(
 def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing, known: _Known) -> None:
     """Plan, show the plan, and carry it out unless it was only to be shown."""
     plan = plan_restore(sets, options)
-    known.value, known.judged = plan.to_json, (plan.outcome, plan.chosen.archives[0].head.profile)
+    known.value, known.judged = partial(plan.to_json, iter), (plan.outcome, plan.chosen.archives[0].head.profile)
     if showing.talks:
         if plan.chosen.selection is not None:
             show_chain(plan.chosen.selection, plan.left_out)
@@ -250,7 +251,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
         with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
             report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
-        output.as_json(plan.to_json() | {"placed": report and _report_json(report), **showing.to_json(report)})
+        output.as_json(plan.to_json(iter) | {"placed": report and _report_json(report), **showing.to_json(report)})
     elif showing.talks:
         if report is not None:
             show_report(report)
@@ -371,7 +372,7 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
     assert chosen.recovery is not None
     return {
         "chain": chosen.selection.to_json(chosen.archives),
-        "plans": [plan.to_json() for plan in run.plans],
+        "plans": [plan.to_json(iter) for plan in run.plans],
         "recovery": {
             "kind": chosen.recovery.value,
             "generations": None,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from blake3 import blake3
 
 from tokar import errors, names
-from tokar.as_json import as_json, fields_json, to_base64
+from tokar.as_json import Array, as_json, fields_json, to_base64
 from tokar.format.archive import chosen_of
 from tokar.paths import joined
 
@@ -372,16 +372,16 @@ class Plan:
         """
         raise_first(self.problems)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as values for JSON."""
+    def to_json(self, array: Array = list) -> dict[str, Any]:
+        """Return the plan as values for JSON. `array`: makes the arrays that have a row for each file."""
         return {
             "profile": self.profile,
             "roots": list(self.roots),
-            "steps": [step.to_json() for step in self.steps],
+            "steps": array(step.to_json() for step in self.steps),
             "extras": [
                 {"directory": extra.directory, "name": extra.name, "size": len(extra.data)} for extra in self.extras
             ],
-            "set_aside": as_json(self.asides),
+            "set_aside": array(map(as_json, self.asides)),
             "directories": [fields_json(one, "path", "make", "files", "size") for one in self.directories],
             "problems": as_json(self.problems),
             "notes": list(self.notes),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tokar import names, tokens
-from tokar.as_json import as_json
+from tokar.as_json import Array, as_json
 from tokar.codes import of_engine
 from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.format.archive import Archive, content_digest
@@ -97,12 +97,12 @@ class RestorePlan:
         """
         raise_first(sort_problems(problem for plan, _ in self.parts for problem in plan.problems))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+    def to_json(self, array: Array = list) -> dict[str, Any]:
+        """Return it as values for JSON. `array`: makes the arrays that have a row for each file."""
         selection = self.chosen.selection
         return {
             "chain": selection and {**selection.to_json(self.chosen.archives), "left_out": as_json(self.left_out)},
-            "plans": [plan.to_json() for plan, _ in self.parts],
+            "plans": [plan.to_json(array) for plan, _ in self.parts],
             "recovery": as_json(self.recovery),
             "outcome": as_json(self.outcome),
         }

@@ -8,7 +8,7 @@ from itertools import chain, compress, pairwise, takewhile
 from operator import not_
 from typing import Any, Final
 
-from tokar.as_json import fields_json
+from tokar.as_json import Array, fields_json
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
@@ -87,13 +87,14 @@ class SetVerdict:
         known.sort(key=lambda one: one.current)
         return tuple(sorted(known, key=lambda one: one.generation or 0))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+    def to_json(self, array: Array = list) -> dict[str, Any]:
+        """Return it as values for JSON. `array`: makes the arrays that have a row for each log."""
         return {
             "verdict": self.worst.value if self.worst else None,
             **fields_json(self, "databases"),
-            "logs": [{"name": name, "role": role.value} for name, role in self.log_roles],
-            **fields_json(self, "faults", "not_checked", "left_out"),
+            "logs": array({"name": name, "role": role.value} for name, role in self.log_roles),
+            **fields_json(self, "faults", "not_checked"),
+            "left_out": array(one.to_json() for one in self.left_out),
         }
 
 
