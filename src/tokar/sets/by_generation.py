@@ -6,11 +6,14 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from heapq import merge
+from itertools import groupby, islice, pairwise
 from typing import Final, overload
 
 from tokar.ese.values import LogTime
 from tokar.sets.facts import LogFacts
+
+_FEW_RUNS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,21 @@ class LogsByGeneration:
         """Yield the logs of a generation."""
         places = self._within(generation, generation)
         return map(Copy, self.sets[places], self.logs[places])
+
+
+def logs_in_order(logs: list[LogFacts]) -> list[LogFacts]:
+    """Return logs by generation and name: they come in a few runs that are in order, and a sort keeps a key of each."""
+
+    def key(log: LogFacts) -> tuple[int, str]:
+        return log.generation or 0, log.name
+
+    starts = [at for at, (one, following) in enumerate(pairwise(logs), 1) if key(following) < key(one)]
+    if len(starts) > _FEW_RUNS:
+        logs.sort(key=lambda log: log.generation or 0)
+        same = groupby(logs, lambda log: log.generation or 0)
+        return [one for _, alike in same for one in sorted(alike, key=lambda log: log.name)]
+    runs = (islice(logs, *ends) for ends in zip((0, *starts), (*starts, None), strict=True))
+    return [*merge(*runs, key=key)] if starts else logs
 
 
 class TimesByGeneration:

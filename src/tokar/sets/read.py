@@ -28,6 +28,7 @@ from tokar.ese.trailer import PATCH_SIZES
 from tokar.ese.values import NO_POSITION, LogPosition, LogTime, Signature
 from tokar.format.archive import Archive, content_digest
 from tokar.format.index import Entry
+from tokar.sets.by_generation import logs_in_order
 from tokar.sets.facts import (
     AsideFacts,
     AttachedDatabase,
@@ -205,8 +206,7 @@ class SetReader:
         self._files = found  # where a log is replaced nobody else holds it
         patches = tuple(one for one in found if isinstance(one, PatchFacts))
         databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
-        logs.sort(key=_generation)
-        logs = [one for _, same in groupby(logs, _generation) for one in sorted(same, key=lambda log: log.name)]
+        logs = logs_in_order(logs)
         _with_reach(logs, databases)
         self._files = [*found, *logs]
         if any(log.signature for log in logs) or any(one.header for one in databases):  # of an engine that is known
@@ -415,10 +415,6 @@ def _with_patch(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> Datab
             foreign = f"{one.name}, its patch file, is of another backup: {why}"
             database = replace(database, trailer_fault=foreign, trailer_code=-552)
     return database
-
-
-def _generation(log: LogFacts) -> int:
-    return log.generation or 0
 
 
 def _reaches(header: LogHeader) -> int:
