@@ -81,6 +81,33 @@ def test_a_number_names_an_entry_of_one_archive_and_of_no_chain(sets: Path, tmp_
     )
 
 
+@pytest.mark.parametrize(
+    ("only", "said"),
+    [
+        ([name_of(8)], "PART OF A CHAIN: needs a full that reaches 0x7"),
+        ([name_of(8), name_of(10)], f"NOT RESTORABLE: log 0x9 is missing between {name_of(8)} and {name_of(10)}"),
+        ([DATABASE], f"NOT RESTORABLE: {DATABASE}: logs 0x5-0x7 are missing"),
+        (
+            [DATABASE, *sorted(logs_of(5, 8))],
+            "NOT PROVEN: pages and log segments were not verified (tokar check --content)",
+        ),
+    ],
+)
+def test_a_choice_of_files_of_several_sets_is_judged_by_itself(
+    sets: Path, tmp_path: Path, only: list[str], said: str
+) -> None:
+    """As one of a single archive: the last line and the next steps are of nothing that was not asked for."""
+    result = done("restore", "--chain", sets, "--into", tmp_path / "out", *[f"--only={one}" for one in only])
+    assert set(contents(tmp_path / "out")) == {*only}
+    lines = result.stdout.splitlines()
+    assert (lines[-1], any(line.startswith(("recovery: ", "next: ", "register ")) for line in lines)) == (said, False)
+
+
+def test_no_choice_of_files_of_several_sets_is_rolled_forward(sets: Path, tmp_path: Path) -> None:
+    options = ("--existing", "roll-forward", "--only", DATABASE)
+    refused(tokar("restore", "--chain", sets, "--into", tmp_path / "out", *options), "takes a whole set", 2)
+
+
 def test_one_archive_with_a_target_is_a_chain_of_one(sets: Path, tmp_path: Path) -> None:
     done("restore", sets / "full.tokar", "--until", "0x7", "--into", tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {DATABASE, "main.pat", *logs_of(5, 7)}

@@ -16,9 +16,10 @@ from tokar.errors import FormatError, NoRoomError, StorageError
 from tokar.format.metadata import location_list_json
 from tokar.namelist import build_names
 from tokar.restore.chosen import OpenSets
+from tokar.restore.merged import MergedSet
 from tokar.restore.options import RestoreOptions
 from tokar.restore.place import PlacingStoppedError, Report
-from tokar.restore.prepare import MergedSet, place_sets, plan_restore
+from tokar.restore.prepare import place_sets, plan_restore
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:

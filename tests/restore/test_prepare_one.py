@@ -30,10 +30,11 @@ import tokar
 from tokar.errors import InputError, RestoreError
 from tokar.ese.values import LogPosition, Signature
 from tokar.restore.chosen import choose_one
+from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import Recovery
 from tokar.restore.options import RestoreOptions
 from tokar.restore.plan import UNRECOVERABLE, Action
-from tokar.restore.prepare import MergedSet, incomplete_files, place_sets, plan_restore
+from tokar.restore.prepare import incomplete_files, place_sets, plan_restore
 from tokar.salvage.salvage import salvage
 from tokar.sets.judge import judge_set
 from tokar.sets.outcome import NOTHING_TO_RECOVER, Word

@@ -18,6 +18,7 @@ from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
 from tokar.format.index import Entry, find_entries
 from tokar.names import is_beside_a_set, typed
+from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
@@ -31,7 +32,7 @@ from tokar.sets.elsewhere import elsewhere
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, Severity
 from tokar.sets.file_faults import log_fault
-from tokar.sets.instances import files_of, instances_of
+from tokar.sets.instances import files_of, instances_of, together
 from tokar.sets.joining import build_chain, with_unlike_logs_examined
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.left_out import HARMLESS
@@ -337,6 +338,31 @@ def choose_one(
         without=without,
     )
     return _by_folder(chosen) if folders_apart and not chosen.problems else chosen
+
+
+def choose_among(
+    chosen: ChosenSets, content: MergedSet, only: Sequence[str], *, right_names: bool = False
+) -> ChosenSets:
+    """Return sets of a chain with the verdict on the files that are asked for, as `choose_one` judges those of one.
+
+    Args:
+        chosen: The sets.
+        content: What is placed from them.
+        only: The names of the entries that are asked for.
+        right_names: Whether logs get the names that the engine looks for, where theirs are wrong.
+
+    Raises:
+        NoSuchEntryError: A name in `only` fits no entry, or more than one.
+        FormatError: The start of a database or log is damaged.
+    """
+    assert chosen.selection is not None
+    origins = [content.origin(one) for one in find_entries(content.entries, only, numbered=content.keeps_numbers)]
+    parts = [_facts_of(each, [own for archive, own in origins if archive is each]) for each in chosen.archives]
+    facts, _ = right_names_of(of_a_choice(together(parts)), right_names=right_names)
+    found = judge_set(facts)
+    selection = replace(chosen.selection, missed=(), remarks=(), not_checked=())  # of all that is placed, not of these
+    outcome, left_out = outcome_of(found, facts), _not_placed(found)
+    return replace(chosen, recovery=None, outcome=outcome, left_out=left_out, problems=(), selection=selection)
 
 
 def _by_folder(chosen: ChosenSets) -> ChosenSets:

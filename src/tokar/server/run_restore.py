@@ -26,11 +26,12 @@ from tokar.location_list import Location, parse_location_list
 from tokar.paths import PathMap, last_component, place_on_server
 from tokar.restore.chosen import ChosenSets
 from tokar.restore.matching import Matcher
+from tokar.restore.merged import MergedSet
 from tokar.restore.options import Request, old_paths, stored_locations
 from tokar.restore.place import Placing, note_sets
 from tokar.restore.plan import Existing, Plan, raise_first
 from tokar.restore.planner import add_problems, look_and_plan
-from tokar.restore.prepare import MergedSet, incomplete_files
+from tokar.restore.prepare import incomplete_files
 from tokar.server.contract import BackupType, Registration, Server, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -54,6 +54,12 @@ def _part(facts: SetFacts, is_in: Callable[[str], bool]) -> SetFacts:
     kinds: dict[str, Any] = {kind: tuple(one for one in getattr(facts, kind) if is_in(one.folder)) for kind in _FILES}
     links = tuple(one for one in facts.links if is_in(folder_in(one)))
     return replace(facts, links=links, folders=facts, **kinds)
+
+
+def together(parts: Sequence[SetFacts]) -> SetFacts:
+    """Return the files of several sets as those of the first."""
+    kinds: dict[str, Any] = {kind: tuple(one for part in parts for one in getattr(part, kind)) for kind in _FILES}
+    return replace(parts[0], **kinds)
 
 
 def in_folders(faults: Iterable[Fault], facts: SetFacts) -> list[Fault]:
