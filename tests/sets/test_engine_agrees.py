@@ -286,6 +286,7 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
             8535,
         ),
         ("certadm lagged", "repeat a block of a log", "exchange the names of two databases", 4598786),
+        ("certadm crashed", "add a temporary database", "put the header of another database in place", 961550563),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

@@ -824,6 +824,12 @@ def test_a_temporary_database_is_left_to_the_engine(tmp_path: Path) -> None:
     assert found.blocking == ()
 
 
+def test_a_temporary_database_stands_for_none_that_logs_name(tmp_path: Path) -> None:
+    temporary = database(raw_state=1, log_signature=NO_SIGNATURE, signature=OTHER_STREAM)
+    found = verdict_of(tmp_path, {**with_other_database(), "temp.edb": bytes(temporary)})
+    assert rows(found)[:1] == [(Kind.DATABASE_NOT_HERE, LOSS, -1216)]
+
+
 @pytest.mark.parametrize(("at", "code"), [(3, -551), (9, -1216)], ids=["before", "after"])
 def test_another_database_that_was_shut_down_at_another_time_than_the_logs_say(
     at: int, code: int, tmp_path: Path

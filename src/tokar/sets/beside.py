@@ -115,7 +115,7 @@ def where_of(sets: Iterable[tuple[str, SetFacts]]) -> dict[Signature, str]:
         one.header.signature: f"{one.name} of {label}"
         for label, facts in sets
         for one in facts.databases
-        if one.header is not None
+        if one.header is not None and not one.temporary
     }
 
 

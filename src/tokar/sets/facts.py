@@ -355,6 +355,11 @@ class SetFacts:
         return self.examined or looked_at == {True}
 
     @property
+    def signatures(self) -> frozenset[Signature]:
+        """The signatures of its databases; a temporary one counts as none."""
+        return frozenset(one.header.signature for one in self.databases if one.header is not None and not one.temporary)
+
+    @property
     def owned_streams(self) -> frozenset[Signature]:
         """The log streams that its databases belong to."""
         found = (one.header.log_signature for one in self.databases if one.header is not None)

@@ -398,7 +398,7 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
     Hard recovery plays logs onto the databases of its restore map alone, and a clean database needs no recovery. A
     database that only earlier logs name may have been detached since.
     """
-    here = {database.header.signature for database in facts.databases if database.header is not None}
+    here = facts.signatures
     gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}
     for one in runs:
         for attached, stops in _named_in(one):

@@ -88,7 +88,7 @@ def _databases(facts: SetFacts, runs: Iterable[DatabaseRun] = ()) -> Iterator[tu
     """
     here = [one for one in facts.databases if not one.temporary]
     leaves = {collision_key(one.leaf) for one in here}
-    known = {one.header.signature for one in here if one.header is not None} | facts.elsewhere.keys()
+    known = facts.signatures | facts.elsewhere.keys()
     unread = {collision_key(one.leaf) for one in here if one.header is None}  # what is wrong with it is said of it
     wanted: dict[str, set[Signature]] = {}
     for one in _attached(facts, runs):

@@ -107,7 +107,7 @@ def up_to(start: ChainStart, target: int) -> ChainStart:
     if {fault.kind for fault in start.blocking} != {FaultKind.DATABASE_NOT_HERE}:
         return start
     facts = replace(start.facts, logs=tuple(log for log in start.facts.logs if (log.generation or 0) <= target))
-    here = {one.header.signature for one in facts.databases if one.header is not None}
+    here = facts.signatures
     last = (version.facts for run in start.runs if (version := run.at(target)) is not None)
     missed = {one.path for log in last for one in log.attached if one.signature not in here}
     missed |= {file for fault in judge_set(facts).blocking for file in fault.files}
