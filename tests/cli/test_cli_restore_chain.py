@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ import pytest
 from chain_sets import DATABASE, TOP, archive, branch, checkpoint, database, dirty, full, increment, name_of, part
 from chain_stories import Contents, Story, new_story, take, target_for
 from command_line import Result, done, tokar
-from recovery_sets import flip, streaming
+from recovery_sets import DATABASE_SIGNATURE, OTHER_STREAM, flip, streaming
+from recovery_sets import logs as logs_of_recovery
 from small_sets import contents, write
 
 from tokar import open as tokar_open
+from tokar.ese.values import LogPosition
 from tokar.format.metadata import location_list_json
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
@@ -217,6 +220,37 @@ def test_of_unlike_copies_of_a_log_a_restore_looks_which_is_whole(tmp_path: Path
         assert done(verb, "--content", sets, "--json").json()["outcome"]["word"] == "RESTORABLE"
     done("restore", "--chain", sets, "--into", tmp_path / "out")
     assert (tmp_path / "out" / name_of(7)).read_bytes() == TOP[7]
+
+
+STOPPED = bytes(database(consistent_position=LogPosition(generation=6, sector=1)))
+BOTH = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER_STREAM))
+AWAY = logs_of_recovery(8, 9, after=TOP[7], attached=BOTH)
+CRASHED = {DATABASE: bytes(dirty(5, 7))}
+OPEN: dict[str, tuple[dict[str, bytes], str]] = {
+    "another name": ({"main - Copy.edb": STOPPED, **part(6, 9)}, "is called main.edb in the logs"),
+    "two histories": (CRASHED | part(5, 8) | {f"old/{name_of(8)}": branch(8, 8)[name_of(8)]}, "more than once"),
+    "a database that later logs name": (CRASHED | part(5, 7) | AWAY, "about a database that is not here"),
+}
+
+
+@pytest.mark.parametrize(("title", "apart"), [*product(OPEN, [()]), *product([*OPEN][::2], [("8.log", "9.log")])])
+def test_what_rests_on_logs_that_nobody_examined_is_not_proven_and_a_restore_looks(
+    tmp_path: Path, title: str, apart: tuple[str, ...]
+) -> None:
+    files, words = OPEN[title]
+    later = {name: data for name, data in files.items() if name.endswith(apart)}
+    own = {name: data for name, data in files.items() if name not in later}
+    sets = [archive(tmp_path / "a.tokar", own, kind="collected").path]
+    sets += [archive(tmp_path / "b.tokar", later, kind="logs").path] if later else []
+    for verb in ("check", "chain"):
+        result = done(verb, *sets)
+        assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: ")
+    assert words in result.stdout.splitlines()[-1]
+    refusal = "RESTORABLE WITH LOSS: " if "not here" in words else "NOT RESTORABLE: "
+    result = tokar("check", "--content", *sets)
+    assert (result.exit_code, result.stdout.splitlines()[-1][: len(refusal)]) == (9, refusal)
+    result = tokar("restore", "--dry-run", "--into", tmp_path / "out", *sets)
+    assert (result.exit_code, words in result.stdout.splitlines()[-1]) == (6, True)
 
 
 def test_unlike_copies_of_a_log_that_cannot_be_read_are_refused_and_not_called_lost(

@@ -33,7 +33,7 @@ from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.instances import files_of, instances_of, together
-from tokar.sets.joining import build_chain, with_unlike_logs_examined
+from tokar.sets.joining import build_chain, with_open_questions_examined
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.left_out import HARMLESS
 from tokar.sets.linked import of_a_choice
@@ -72,7 +72,7 @@ class OpenSets:
         self._found = find_sets(paths, keyring=keyring, signers=signers, strict=len(paths) == 1)
         self.problems = self._found.problems  # What cannot be read
         self.missed: Sequence[ArchiveError] = ()  # What of that kept a restore from being chosen
-        self._found, self.chain = with_unlike_logs_examined(self._found, keyring)  # How the others fit together
+        self._found, self.chain = with_open_questions_examined(self._found, keyring)  # How the others fit together
 
     def select(self, until: int | None = None, options: RestoreOptions = NO_OPTIONS) -> ChosenSets:
         """Return what a restore takes from which set.
@@ -315,8 +315,7 @@ def choose_one(
     logs, judged = found.placed_logs(), without_copies(facts)
     numbered = [one for one in logs if not one.current] if recovery_of(judged.databases) is Recovery.HARD else logs
     generations = [one.generation or 0 for one in numbered]
-    low, high = min(generations, default=0), max(generations, default=0)
-    label = str(archive.path or archive.id.hex())
+    label, low, high = str(archive.path or archive.id.hex()), min(generations, default=0), max(generations, default=0)
     concerns = facts.databases or facts.logs or found.not_checked or is_foreign(facts.profile)
     chosen = replace(
         chosen,
@@ -484,4 +483,6 @@ def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
         entries = [entry for entry in entries if is_beside_a_set(entry.name, entry.size)]
     if not entries:
         return SetFacts(profile=archive.head.profile)
-    return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
+    facts = facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
+    is_open = not (archive.is_locked or facts.were_verified) and any(one.is_open for one in judge_set(facts).faults)
+    return facts_of_archive(archive, entries=entries, examine=True) if is_open else facts  # what is found may refuse

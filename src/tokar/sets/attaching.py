@@ -11,7 +11,7 @@ from typing import Final
 
 from tokar.ese.database import DatabaseState
 from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
-from tokar.sets.faults import Fault, Rules, Severity
+from tokar.sets.faults import Fault, Rules
 from tokar.sets.need import Need
 
 _HEADER: Final = 4096  # bytes of the header of a log
@@ -37,8 +37,8 @@ def attaching_faults(facts: DatabaseFacts, need: Need, logs: Sequence[LogFacts])
         return
     found = [log for at, log in enumerate(logs) if _is_of_another(facts, need, log, is_first=not at)]
     for log in [one for one in found if need.is_sure_of(one)][:1] or found[:1]:
-        severity = None if need.is_sure_of(log) else Severity.WARNING
-        yield Rules.LOG_OF_OTHER_DATABASE.of_log(log, facts.name, hard=need.hard, severity=severity)
+        fault = Rules.LOG_OF_OTHER_DATABASE.of_log(log, facts.name, hard=need.hard)
+        yield fault if need.is_sure_of(log) else fault.until_looked_at()
 
 
 def _is_of_another(facts: DatabaseFacts, need: Need, log: LogFacts, *, is_first: bool) -> bool:

@@ -96,9 +96,8 @@ def current_faults(
         if own not in begun.values():
             current = f"{log.leaf[: len(log.base)]}.{log.leaf.rpartition('.')[2]}"
             rule = Rules.NO_CURRENT_OF_PROCEDURE if facts.by_procedure else Rules.NO_CURRENT_LOG
-            severity = None if own in sure else Severity.WARNING
-            names = (one.name for one in databases)
-            fault = rule.fault(current, files=(current,), databases=names, severity=severity)
+            fault = rule.fault(current, files=(current,), databases=(one.name for one in databases))
+            fault = fault if own in sure else fault.until_looked_at()
             way = "; or restore without logs what was shut down: --only" if all(map(_is_clean, databases)) else ""
             yield replace(fault, next_step=fault.next_step + way)
 

@@ -292,7 +292,8 @@ def differing_fault(sets: Sequence[BackupSet], version: Version) -> Fault:
     """Return the fault of one log with unlike bytes in two sets: one may be damaged, as long as nobody looked."""
     places, numbers = labels(sets, version.sets), (version.generation,)
     rule = Rules.LOG_UNCOMPARED if version.is_uncompared else Rules.LOG_DIFFERS
-    return rule.fault(version.facts.name, some(places), files=places, generations=numbers)
+    fault = rule.fault(version.facts.name, some(places), files=places, generations=numbers)
+    return fault.until_looked_at() if version.is_uncompared else fault
 
 
 def _link_faults(sets: Sequence[BackupSet], backup_set: BackupSet) -> Iterator[Fault]:
@@ -443,7 +444,7 @@ class Chain:
         verdict = self.verdicts[number]
         start = None if verdict.start is None else self.start_of(verdict.start)
         facts = self.sets[number].facts
-        unlike = [one.message for one in verdict.faults if one.kind is FaultKind.LOG_DIFFERS and not one.blocks]
+        unlike = [one.message for one in verdict.faults if one.kind is FaultKind.LOG_DIFFERS and one.is_open]
         alone = LeftOpen([*unjudged_in(facts)], [*unlike, *not_asked_in(facts)])
         if start is not None:
             together = left_open(start.verdict, start.facts)

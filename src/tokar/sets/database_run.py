@@ -408,7 +408,7 @@ class DatabaseRun:
         if before is None or not looks or all(one.previous_segments_xor is None for one in found):
             return False
         self._uncompared.append(f"{before.name}: which of {some(one.name for one in found)} was written after it")
-        self._note(replace(forked(found[0], found, Severity.ERROR), severity=Severity.WARNING))
+        self._note(forked(found[0], found, Severity.ERROR).until_looked_at())
         self._is_forked = True
         return True
 

@@ -8,7 +8,7 @@ consequences.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
@@ -149,6 +149,11 @@ class Fault:
     next_step: str = ""  # What to do
     databases: tuple[str, ...] = ()  # Names of the databases that suffer
     consequences: tuple[str, ...] = ()  # What follows from it and is therefore not reported by itself
+    is_open: bool = False  # Whether it blocks, unless what it rests on is found to be otherwise by who looks at it
+
+    def until_looked_at(self) -> Fault:
+        """Return it as what it is as long as nobody looked at what it rests on: a remark."""
+        return replace(self, severity=Severity.WARNING, is_open=True) if self.blocks else self
 
     @property
     def blocks(self) -> bool:
@@ -471,7 +476,7 @@ class Rules:
     LOG_DIFFERS = Rule(FaultKind.LOG_DIFFERS, "{} is the same log in {}, and its bytes differ",
         "examine both with: tokar check --content; restore with the set whose copy is whole")
     LOG_UNCOMPARED = Rule(FaultKind.LOG_DIFFERS, f"{LOG_DIFFERS.text}: which of them is whole nobody looked at",
-        LOG_DIFFERS.next_step, severity=Severity.WARNING)
+        LOG_DIFFERS.next_step)
     LOG_TWICE = Rule(FaultKind.LOG_DIFFERS, "{} and {} are the same log, and their content disagrees",
         "leave the one out that was not copied last; tokar check --content shows what is in both", -515)
     OLDER_THAN_FULL = Rule(FaultKind.MISSING_FULL, "{} is older than {}, which begins with generation 0x{:X}",

@@ -11,7 +11,6 @@ from tokar.sets.backup_set import BackupSet, FoundSets, examined
 from tokar.sets.chain import Chain, ChainVerdict, SparedSet, chain_faults, chain_verdict
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.fault_list import in_order, listed
-from tokar.sets.faults import FaultKind
 from tokar.sets.logs import LogTable
 from tokar.sets.outcome import with_damage
 from tokar.sets.start import groups_of, make_start
@@ -47,18 +46,18 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     return _chosen(chain) if len(starts) > 1 else chain
 
 
-def with_unlike_logs_examined(found: FoundSets, keyring: Keyring | None = None) -> tuple[FoundSets, Chain]:
-    """Return sets that were found, and how they fit together; the content decides where a log has unlike bytes in two.
+def with_open_questions_examined(found: FoundSets, keyring: Keyring | None = None) -> tuple[FoundSets, Chain]:
+    """Return sets that were found, and how they fit together; where content may refuse them, it is looked at.
 
     Args:
         found: The sets.
         keyring: What opens encrypted content.
     """
     chain = build_chain(found.sets)
-    unlike = [one.files for one in chain.faults if one.kind is FaultKind.LOG_DIFFERS and not one.blocks]
-    if not unlike:
+    faults = (one for faults in (chain.faults, *(each.faults for each in chain.verdicts)) for one in faults)
+    if not any(one.is_open for one in faults):
         return found, chain
-    found = examined(found, {label for files in unlike for label in files}, keyring)
+    found = examined(found, {one.label for one in found.sets if not one.facts.were_verified}, keyring)
     return found, build_chain(found.sets)
 
 

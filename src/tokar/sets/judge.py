@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, compress, pairwise, takewhile
+from functools import reduce
+from itertools import chain, compress, islice, pairwise, takewhile
 from operator import not_
 from typing import Any, Final
 
@@ -233,7 +234,7 @@ def _out_of_step(runs: list[DatabaseRun]) -> Iterator[Fault]:
             if log is not None and found is not None:
                 # Whether a log is played that no database needs is in its content.
                 is_sure = any(one.need.is_sure_of(log) for one in together)
-                yield found if is_sure else replace(found, severity=Severity.WARNING)
+                yield found if is_sure else found.until_looked_at()
                 break
 
 
@@ -400,9 +401,11 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
     """
     here = facts.signatures
     gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}
+    sure: set[Signature] = set()
     for one in runs:
-        for attached, stops in _named_in(one):
+        for attached, stops, is_sure in _named_in(one):
             if attached.signature not in here:
+                sure |= {attached.signature} if is_sure else set()
                 _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
                 severity = Severity.LOSS if stops else worst
                 gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
@@ -412,24 +415,28 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
     places = {place for signature, place in known.items() if signature in here}
     for signature, (path, severity, users) in gone.items():
         named = dict.fromkeys(users)
-        if signature in facts.elsewhere and collision_key(path) in places:
-            yield Rules.DATABASE_REPLACED.fault(
-                path, facts.elsewhere[signature], files=(path,), severity=severity, databases=named
-            )
-        elif signature in facts.elsewhere:
-            yield Rules.DATABASE_ELSEWHERE.fault(path, facts.elsewhere[signature], files=(path,), databases=named)
-        elif leaf_of(path).lower() not in no_good:  # that it is here and cannot be read is said of it
-            yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
+        place = facts.elsewhere.get(signature)
+        if place is not None and collision_key(path) not in places:
+            yield Rules.DATABASE_ELSEWHERE.fault(path, place, files=(path,), databases=named)
+        elif place is not None or leaf_of(path).lower() not in no_good:  # of one that cannot be read it is said of it
+            rule = Rules.DATABASE_NOT_HERE if place is None else Rules.DATABASE_REPLACED
+            fault = rule.fault(path, place, files=(path,), severity=severity, databases=named)
+            yield fault if signature in sure else fault.until_looked_at()
 
 
-def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool]]:
-    """Yield the databases that the logs of a run name, each with whether soft recovery stops where it is not here."""
+def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool, bool]]:
+    """Yield the databases that the logs of a run name, each with whether soft recovery stops where it is not here.
+
+    And with whether that is sure: as far as nobody examined them, each of the last logs may be the end.
+    """
     soft, logs = not run.need.hard, run.run
     told_by_header = run.need.low or run.facts.is_unreadable_chain
     stops = bool(soft and told_by_header and logs and is_attached_at(run.facts, run.need, logs))
+    ends = islice(logs, max(len(_sure(run)) - 1, 0), None) if stops else ()
+    sure = reduce(set.intersection, ({one.signature for one in log.attached} for log in ends)) if stops else set()
     for log in logs:
-        yield from ((one, stops and log is logs[-1]) for one in log.attached)
-    yield from ((one, soft) for one in run.facts.attached_at(run.end) or ())
+        yield from ((one, stops and log is logs[-1], one.signature in sure) for one in log.attached)
+    yield from ((one, soft, True) for one in run.facts.attached_at(run.end) or ())
 
 
 def _databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
@@ -440,9 +447,9 @@ def _databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
     for one in runs:
         name, own = _missed_name(one, one.run), (one.facts.name,)
         if name:
-            severity = Severity.ERROR if _missed_name(one, _sure(one)) else Severity.WARNING
             words, hard = (one.facts.name, printable(name)), one.need.hard
-            yield Rules.DATABASE_NAME.fault(*words, files=own, databases=own, hard=hard, severity=severity)
+            fault = Rules.DATABASE_NAME.fault(*words, files=own, databases=own, hard=hard)
+            yield fault if _missed_name(one, _sure(one)) else fault.until_looked_at()
 
 
 def _missed_name(run: DatabaseRun, logs: Sequence[LogFacts]) -> str:

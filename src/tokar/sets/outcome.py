@@ -155,7 +155,11 @@ class LeftOpen:
 
 def left_open(verdict: SetVerdict, facts: SetFacts) -> LeftOpen:
     """Return what the verdict on a set does not answer."""
-    return LeftOpen([*unjudged_in(facts), *unproven(verdict)], [*verdict.not_checked, *not_asked_in(facts)])
+    from tokar.sets.judge import TO_PROVE  # noqa: PLC0415 - start-up time
+
+    open_ones = [f"{one.message}, unless content tells otherwise {TO_PROVE}" for one in verdict.faults if one.is_open]
+    unasked = [*open_ones, *verdict.not_checked, *not_asked_in(facts)]
+    return LeftOpen([*unjudged_in(facts), *unproven(verdict)], unasked)
 
 
 def not_verified(facts: SetFacts) -> Iterator[str]:
