@@ -24,7 +24,8 @@ from sweeps import each, sampled
 
 import tokar
 from mutations import NotHere, Tried
-from tokar.errors import RestoreError
+from tokar.errors import HeaderError, RestoreError
+from tokar.ese.database import DatabaseHeader
 from tokar.format.archive import Archive
 from tokar.lab.engine import EngineError
 from tokar.replay.chains import with_chains
@@ -39,10 +40,12 @@ from tokar.sets.joining import build_chain
 from tokar.sets.judge import judge_set
 from tokar.sets.outcome import Word, outcome_of
 from tokar.sets.read import facts_of_archive
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from lab_sets import Files, LabSet
 
+    from tokar.ese.values import Signature
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.faults import Fault
     from tokar.sets.outcome import LastLine
@@ -72,16 +75,23 @@ BLIND: dict[str, str] = {
     "cut a database between pages": "of a database that needs logs, pages that were not yet written look the same",
     # By itself it is no matter of doubt: two files are copies of one database then, the one that has its name is taken,
     # and the other database is missed (-1216). Only where names were exchanged too does nothing but records tell.
-    "put the header of another database in place": "of a database that needs logs, all pages are of another one then; "
+    "put the header of another database in place": "where logs are played, all pages are of another database then; "
     "records here are not followed by the dbtimes of pages, and where they are (RUN-12) it is refused",
     # Each range has one checksum, the XOR of its words, which is blind to their order. Of the engine's own logs records
     # do not fill the log then, and that is never passed (RUN-13).
     "swap two blocks of a log": "the older format has the same checksum, and the records here are not read",
 }
-# What proves that a file is not as it was, and may do no harm, each with the reason.
-HARMLESS: dict[str, str] = {
-    "put a page of another database in place": "in the place of a free page nothing leads to it",
-}
+# What proves that a page is not as it was, and may do no harm, each with the reason.
+HARMLESS: dict[str, str] = dict.fromkeys(
+    [
+        "put a page of another database in place",
+        "fill a page with garbage",
+        "flip a bit in a page",
+        "write a few bytes into a page",
+    ],
+    "in the place of a page that was given back nothing leads to it",
+)
+_OF_PAGES = {Kind.PAGES_DAMAGED, Kind.PAGES_MISPLACED, Kind.PAGES_OFF_CHAIN}
 _PASSES = {Word.RESTORABLE, Word.WITH_LOSS}
 
 
@@ -94,7 +104,7 @@ class Case:
     folder: Path
     blind: bool = False  # Whether nobody can tell what happened to it
     blind_to_loss: bool = False  # Whether nobody can tell where it is recovered with a loss
-    harmless: bool = False  # Whether what is refused may do no harm
+    harmless: bool = False  # Whether what is wrong with a page may do no harm
     found: list[str] = field(default_factory=list)  # Where judge and engine disagree
     said: str = ""  # What became of it
 
@@ -155,21 +165,37 @@ class Case:
             return
         same = expected is None or contents == expected
         if refused and self._is_for_another_file(blocking, contents):
+            self.said += ", for another file"
             return
         self.said += ", recovered" if expected and same else ", contents unknown" if same else ", other contents"
         if not refused and not same and not self.blind:
             self.found.append(f"it passes ({line}), and other contents come back")
-        if refused and expected is not None and same and not (self.harmless or kinds & set(CAUTIONS)):
+        is_harmless = self.harmless and kinds <= _OF_PAGES
+        if refused and expected is not None and same and not (is_harmless or kinds & set(CAUTIONS)):
             self.found.append(f"it is refused ({line}), and is recovered")
 
     def _is_for_another_file(self, blocking: tuple[Fault, ...], contents: Iterable[str]) -> bool:
         """Return whether a database did not come back, and all that is in the way is about a file nobody opened.
 
-        Its only file has another name. The engine here looks for names, and recovers the other databases without it.
+        Its only file has another name. The engine here looks for names, and recovers the other databases without it. A
+        copy of a database that did come back is no excuse.
         """
         back = {*contents}
+        known = {signature_of((self.folder / "out" / name).read_bytes()) for name in back} - {None}
+        own = {name: signature_of(data) for name, data in self.files.items()}
         is_lost = not back.issuperset(self.made.names.values())
-        return is_lost and all(one.databases and back.isdisjoint(map(leaf_of, one.databases)) for one in blocking)
+        return is_lost and all(
+            one.databases and all(leaf_of(name) not in back and own.get(name) not in known for name in one.databases)
+            for one in blocking
+        )
+
+
+def signature_of(data: bytes) -> Signature | None:
+    """Return the signature of a database; None where its header cannot be read."""
+    try:
+        return DatabaseHeader.read(BytesSource(data)).header.signature
+    except HeaderError:
+        return None
 
 
 def whole_set(archive: Archive, label: str = "") -> BackupSet:
@@ -207,8 +233,12 @@ def is_blind(title: str, kinds: list[str]) -> bool:
     needs_logs, is_old = "crashed" in title or "streamed" in title, "certadm" not in title
     needs_logs |= "put an older header onto a database" in kinds
     reasons = [BLIND[kind] for kind in kinds if kind in BLIND and "with a loss" not in BLIND[kind]]
+    plays = needs_logs or "lagged" in title
     return any(
-        ("needs logs" not in reason or needs_logs) and ("older format" not in reason or is_old) for reason in reasons
+        ("needs logs" not in reason or needs_logs)
+        and ("logs are played" not in reason or plays)
+        and ("older format" not in reason or is_old)
+        for reason in reasons
     )
 
 
