@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from chain_sets import DATABASE, OTHER_STREAM, dirty, increment, logs
 from command_line import Result, tokar
-from recovery_sets import DATABASE_SIGNATURE, archive, database, flip, moment
+from recovery_sets import DATABASE_SIGNATURE, archive, database, flip, moment, streaming
 
 from tokar.ese.values import LogPosition, Signature
 
@@ -301,6 +301,39 @@ def test_a_full_of_another_history_than_the_branch_is_refused_where_it_is_named(
     result = planned(two_histories(tmp_path), "--branch", "one.tokar:edb00009.log", "--full", "other.tokar")
     assert result.exit_code == 2
     assert result.error.endswith("other.tokar is of another history than the log of --branch")
+
+
+MIXED = {DATABASE: bytes(streaming(5, 7)), "pub.edb": bytes(database(signature=OTHER)), **part(5, 7)}  # -615
+
+
+def test_a_hole_beside_a_full_that_is_refused_for_another_reason_than_logs_is_no_fault_of_the_program(
+    tmp_path: Path,
+) -> None:
+    sets = [archive(tmp_path / f"{one}.tokar", files).path for one, files in (("mixed", MIXED), ("main", MAIN))]
+    sets.append(increment(tmp_path, "later", part(9, 9)).path)
+    for verb in ("check", "chain"):
+        assert tokar(verb, *sets).exit_code == 9
+    refused = planned(sets)
+    assert (refused.exit_code, refused.error.startswith(f"{sets[0]} cannot be restored: pub.edb is no copy")) == (
+        6,
+        True,
+    )
+
+
+def test_a_full_that_gives_logs_alone_is_nothing_to_a_restore_by_its_databases(tmp_path: Path) -> None:
+    later = {
+        DATABASE: bytes(dirty(7, 7)),
+        "pub.edb": bytes(dirty(7, 7, signature=OTHER)),
+    }
+    sets = [archive(tmp_path / f"{one}.tokar", files).path for one, files in (("mixed", MIXED), ("later", later))]
+    plan = planned(sets, "--json")
+    assert (plan.exit_code, took(plan)) == (0, ["later", "mixed"])
+    for verb in ("check", "chain"):
+        result = tokar(verb, "--json", *sets)
+        assert (result.exit_code, result.json()["outcome"]) == (0, plan.json()["outcome"])
+        (spared,) = result.json()["spared"]
+        assert (spared["path"], spared["outcome"]["word"]) == (str(sets[0]), "NOT RESTORABLE")
+    assert plan.json()["chain"]["spared"] == []  # it takes part
 
 
 def test_a_name_that_is_of_no_set_with_databases_chooses_none(tmp_path: Path) -> None:

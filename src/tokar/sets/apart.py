@@ -108,7 +108,7 @@ def _joined(
         logs=tuple(logs),
         left_out=tuple(left_out),
         unused=tuple(one.label for at, one in enumerate(chain.sets) if at not in taken),
-        spared=replace(chain, taken=taken).spared,
+        spared=chain.spared_beside(sorted(taken, key=lambda at: at != order[first])),
         target=max(its.target for its, _ in found),
         not_checked=tuple(dict.fromkeys(one for its, _ in found for one in its.not_checked)),
     )

@@ -357,8 +357,8 @@ class Chain:
     faults: tuple[Fault, ...]  # What is wrong with the chain as a whole
     logs: LogTable = field(repr=False, compare=False)  # All logs
     without: frozenset[int] = field(default=frozenset(), repr=False, compare=False)  # Logs of another history
-    # The sets that a restore of all of them takes, or of each log stream by itself; None where it is refused, or there
-    # is nothing to choose.
+    # The sets with which a restore of all of them begins, or of each log stream by itself; None where it is refused, or
+    # there is nothing to choose.
     taken: frozenset[int] | None = field(default=None, repr=False, compare=False)
     copies: tuple[SparedSet, ...] = ()  # Damaged copies of sets: those are read in their place
     # Why a restore of all sets of one log stream is refused although each by itself passes; None where it is not.
@@ -417,8 +417,8 @@ class Chain:
     def is_spared(self, number: int) -> bool:
         """Return whether a restore of all sets does without this one: it begins with the same databases of another."""
         start = self.verdicts[number].start
-        if self.taken is None or start is None or self.taken & {number, start}:
-            return False
+        if self.taken is None or start is None or start in self.taken:
+            return False  # others may give logs; what is wrong with their own databases is nothing to it
         known = databases_in(self.sets[start])
         return None not in known and any(not lacks(self.sets, at, [start]) for at in self.taken)
 
@@ -433,6 +433,11 @@ class Chain:
         apart = (at for at in range(len(self.sets)) if at not in self.apart and self.is_spared(at))
         found = (SparedSet(self.sets[at].label, self.outcome_of(at)) for at in apart)
         return (*(one for one in found if one.outcome.exit_code), *self.copies)
+
+    def spared_beside(self, numbers: Sequence[int]) -> tuple[SparedSet, ...]:
+        """Return what a restore does without that takes these sets, the one with the databases first."""
+        used = {self.sets[at].label for at in numbers}
+        return tuple(one for one in replace(self, taken=frozenset(numbers[:1])).spared if one.label not in used)
 
     @property
     def damage(self) -> tuple[ArchiveError, ...]:

@@ -235,7 +235,7 @@ def _not_all(chain: Chain, run: LogRun, cause: Fault) -> NotRestorableError:
         try:
             restorable(chain, target)
         except NotRestorableError as error:
-            target = min(target, *error.faults[0].generations) - 1 if error.faults else 0
+            target = min((target, *error.faults[0].generations)) - 1 if error.faults else 0
         except InputError:
             break
         else:
@@ -298,7 +298,7 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
         logs=logs,
         left_out=_left_out(chain, numbers, logs, apart),
         unused=tuple(one.label for at, one in enumerate(chain.sets) if at not in numbers),
-        spared=replace(chain, taken=frozenset(numbers)).spared,
+        spared=chain.spared_beside(numbers),
         target=highest,
         hard=start.hard,
         remarks=in_order(_remarks(chain, numbers)),

@@ -69,11 +69,12 @@ def _needs(sets: Sequence[BackupSet], logs: LogTable, number: int, without: froz
 
 
 def _chosen(chain: Chain) -> Chain:
-    """Return a chain with what a restore of all sets takes, of each log stream by itself, and why one is refused."""
+    """Return a chain with what a restore of all sets begins with, by log streams, and why one of them is refused."""
     found, parted = set[tuple[bytes, bytes]](), None
     for group in groups_of(chain.starts):
         try:
-            found |= {(one.id, one.root) for one in restorable(chain, among=group).sets}
+            first = restorable(chain, among=group).sets[0]
+            found.add((first.id, first.root))
         except NotRestorableError as error:
             parted = parted or next(iter(error.faults), None)
     taken = frozenset(at for at, one in enumerate(chain.sets) if (one.id, one.root) in found)
