@@ -9,6 +9,7 @@ from chain_sets import DATABASE, OTHER_STREAM, archive, checkpoint, database, di
 from command_line import done, tokar
 from real_sets import header, rewritten, u32
 from recovery_sets import flip, write
+from small_sets import contents
 
 from tokar import open as tokar_open
 from tokar.ese.values import LogPosition
@@ -50,6 +51,8 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "with a checkpoint": (COPY, {**part(8, 10), "edb.chk": checkpoint(9)}, YES),
     "another history alone": (COPY, {**part(8, 8), **FORK}, YES),
     "a snapshot, and its current log once it was closed": (SNAPSHOT, part(7, 10), YES),
+    "a snapshot, and its current log of a later time": (BEGUN, {"edb.log": ALL[name(7)]}, YES),
+    "a snapshot, and its current log of an earlier time": (SNAPSHOT, {"edb.log": BEGUN["edb.log"]}, YES),
     "a snapshot, its current log written on and closed": (BEGUN, part(7, 10), YES),
     "a snapshot, its current log written on, and closed nowhere": (BEGUN, part(8, 10), NOT),
     "a damaged copy in the later one": (COPY, {**part(8, 10), **damaged(7)}, YES),
@@ -267,6 +270,40 @@ def test_an_earlier_state_of_a_log_is_no_damage_and_the_closed_one_is_named(clos
             assert f"edb.log is not log 0x7 as it was closed, which {name(8)} was written after" in said
             assert f"{name(7)} is missing" in said
             assert f"add the archive or folder that has {name(7)}" in said
+
+
+@pytest.mark.parametrize("examine", [True, False])
+@pytest.mark.parametrize(
+    ("first", "second"), [("edb.log", "edb.log"), (name(7), "edb.log"), ("edb.log", name(7))], ids=lambda one: one[:-4]
+)
+def test_of_two_states_of_the_last_log_the_one_that_holds_more_is_placed(
+    first: str, second: str, examine: bool, tmp_path: Path
+) -> None:
+    """As of two snapshots of a server between which its current log was only written on: in whichever set it is."""
+    begun, options = BEGUN["edb.log"], [] if examine else ["--no-examine"]
+    files = ({DATABASE: SNAPSHOT[DATABASE], **part(5, 6)}, {first: begun}, {second: ALL[name(7)]})
+    sets = [tmp_path / f"{at}.tokar" for at in range(3)]
+    for path, one in zip(sets, files, strict=True):
+        done("create", "-q", *options, path, write(path.with_suffix(""), one))
+    assert [*unlike_together(sets if examine else sets[:1])] == []
+    assert done("check", "--content", *sets).stdout.splitlines()[-1] == "RESTORABLE"
+    done("restore", "--into", tmp_path / "out", *sets)
+    placed = contents(tmp_path / "out")
+    assert (placed.get(second), begun in placed.values()) == (ALL[name(7)], False)
+
+
+def test_a_current_log_and_its_numbered_self_in_another_set_that_disagree_are_refused(tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", SNAPSHOT), made(tmp_path, "logs", OTHER)]
+    assert [*unlike_together(sets)] == []
+    result = tokar("check", "--content", *sets)
+    assert (result.exit_code, "its bytes differ" in result.stdout.splitlines()[-1]) == (9, True)
+
+
+def test_a_database_gets_the_name_that_logs_of_another_set_give_it(tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", {"main (1).edb": SNAPSHOT[DATABASE]}), made(tmp_path, "logs", part(5, 7))]
+    assert "restore --right-names does" in tokar("restore", "--into", tmp_path / "out", *sets).hint
+    done("restore", "--right-names", "--into", tmp_path / "out", *sets)
+    assert sorted(contents(tmp_path / "out")) == sorted([DATABASE, *part(5, 7)])
 
 
 def test_a_full_current_log_that_the_next_one_contradicts_was_changed(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from tokar.sets.beside import name_in_logs, without_copies
 from tokar.sets.facts import LogFacts, SetFacts
 from tokar.sets.log_names import BASE_LENGTH
-from tokar.sets.logs import LogTable, is_whole
+from tokar.sets.logs import LogTable
+from tokar.sets.version import is_whole
 
 
 def right_names_of(
@@ -20,7 +21,7 @@ def right_names_of(
     Args:
         facts: The facts of a set.
         right_names: Whether it is.
-        together: The logs of all sets: a current log that those of another one follow has a number.
+        together: The logs of all sets: they name databases, and a current log that another one follows has a number.
     """
     if not right_names:
         return facts, {}
@@ -28,7 +29,7 @@ def right_names_of(
     changed = {after.number: after.leaf for log, after in zip(facts.logs, logs, strict=True) if log is not after}
     taken, databases = {one.leaf.lower() for one in without_copies(facts).databases}, []
     for one in facts.databases:
-        name = name_in_logs(one, facts.logs)
+        name = name_in_logs(one, together.logs if together else facts.logs)
         if name and name.lower() not in taken:
             taken.add(name.lower())
             changed[one.number] = name

@@ -22,10 +22,11 @@ from tokar.sets.judge import step_faults
 from tokar.sets.linked import with_linked_logs
 from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside, labels
-from tokar.sets.logs import LogTable, Version, stream_of
+from tokar.sets.logs import LogTable, stream_of
 from tokar.sets.not_taken import database_left_out, missing_full
 from tokar.sets.outcome import LastLine, LeftOpen, Word, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
 from tokar.sets.start import ChainStart, choice_fault, databases_in, faults_alone, lacks
+from tokar.sets.version import Version
 from tokar.words import logs_text, noun, some, spans
 
 _OF_LOGS: Final = {

@@ -24,11 +24,12 @@ from tokar.sets.judge import judge_set
 from tokar.sets.left_out import HARMLESS, LeftOut
 from tokar.sets.links import link
 from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside
-from tokar.sets.logs import Version, stream_of
+from tokar.sets.logs import stream_of
 from tokar.sets.missed import missed_with
 from tokar.sets.outcome import LastLine, LeftOpen, Word, badness, weigh
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog, SelectedSet
 from tokar.sets.start import ChainStart, are_of_several, choice_fault, lacks, up_to, with_all
+from tokar.sets.version import Version
 from tokar.words import some
 
 _TRIES: Final = 8

@@ -27,8 +27,9 @@ from tokar.sets.fault_list import FaultCounter, in_order
 from tokar.sets.faults import Fault, FaultKind, Rule, Rules, Severity, first_of
 from tokar.sets.file_faults import OWN_LOG_FAULTS, database_faults, forked, log_fault
 from tokar.sets.links import LinkFault, LinkProof, altered, link
-from tokar.sets.logs import LogTable, are_complete
+from tokar.sets.logs import LogTable
 from tokar.sets.need import Basis, need_of
+from tokar.sets.version import are_complete
 from tokar.words import logs_text, noun, runs_of, some, spans
 
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED, FaultKind.PAGES_OFF_CHAIN}

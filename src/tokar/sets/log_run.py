@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Fault, Rules
-from tokar.sets.logs import LogTable, Version
+from tokar.sets.logs import LogTable
+from tokar.sets.version import Version
 from tokar.words import some
 
 Wanted = Callable[[], frozenset[int]]

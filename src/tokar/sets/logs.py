@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from heapq import merge
 from itertools import chain, groupby
@@ -26,6 +26,7 @@ from tokar.sets.file_faults import log_fault
 from tokar.sets.links import LinkFault, LinkProof, altered, link
 from tokar.sets.log_names import LogNames
 from tokar.sets.need import need_of
+from tokar.sets.version import Version, gives_way, is_broken, is_whole
 from tokar.words import meant, some
 
 _KNOWN: Final = 16  # How many generations are kept at hand: whoever asks for one asks for its neighbours
@@ -42,92 +43,6 @@ def stream_of(log: LogFacts) -> bytes | None:
     if log.signature is not None:
         return stream_key(log.signature)
     return None if log.damaged else b"name:" + log.base.encode()
-
-
-def is_whole(log: LogFacts) -> bool:
-    """Return whether nothing is wrong with a log by itself, as far as somebody looked."""
-    return log_fault(log, Severity.ERROR, hard=True, last=False) is None
-
-
-def is_broken(log: LogFacts, *, hard: bool, last: bool) -> bool:
-    """Return whether recovery does not get through a log without a loss; see `log_fault`."""
-    fault = log_fault(log, Severity.ERROR, hard=hard, last=last)
-    return fault is not None and fault.severity is Severity.ERROR
-
-
-def are_complete(log: LogFacts, other: LogFacts) -> bool:
-    """Return whether neither of two copies of a log is an earlier state of the other: closed logs never are."""
-    alike = log.content is not None and other.content is not None and log.content.valid == other.content.valid
-    return alike or (not log.current and not other.current and is_whole(log) and is_whole(other))
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One log, in as many sets as have it."""
-
-    stream: bytes  # The stream it belongs to; empty where the format does not say
-    generation: int  # Its generation
-    # Where it is: whole ones first, those that the engine finds, closed ones before one that was still being written.
-    copies: tuple[Copy, ...]
-    good: int = 0  # How many of them are whole, and what the next log goes on from
-
-    @property
-    def facts(self) -> LogFacts:
-        """What it says of itself, in the first set that has it."""
-        return self.copies[0].facts
-
-    @property
-    def sets(self) -> frozenset[int]:
-        """The sets that have it."""
-        return frozenset(copy.at for copy in self.copies)
-
-    @property
-    def whole(self) -> tuple[Copy, ...]:
-        """Those of its copies that are whole; all of them where none is."""
-        return self.copies[: self.good] or self.copies
-
-    @property
-    def is_found(self) -> bool:
-        """Whether the engine finds a copy of it by its name."""
-        return any(copy.facts.has_engine_name for copy in self.copies)
-
-    def has_whole(self, log: LogFacts) -> bool:
-        """Return whether a log is one of its whole copies."""
-        return any(copy.facts is log for copy in self.copies[: self.good])
-
-    @property
-    def differing(self) -> tuple[Copy, ...]:
-        """Whole copies in other sets whose bytes differ from the first one's: of a log that is written they may."""
-        first = self.copies[0]
-        return tuple(
-            copy
-            for copy in self.whole[1:]
-            if copy.at != first.at
-            and _differ(copy.facts, first.facts)
-            and (first.facts.current or not copy.facts.current)
-        )
-
-    @property
-    def is_uncompared(self) -> bool:
-        """Whether nobody looked yet which of the copies with unlike bytes are whole."""
-        logs = (copy.facts for copy in (self.copies[0], *self.differing))
-        return any(log.content is None and not log.is_opaque for log in logs)
-
-
-def _differ(one: LogFacts, other: LogFacts) -> bool:
-    """Whether two copies are known to hold unlike bytes.
-
-    Where content is encrypted, what was found in it tells, with a key as without: all that recovery reads is under the
-    accumulated checksum. Logs of format 7 have none; theirs is compared where it was read.
-    """
-    found, its = one.content, other.content
-    if found is None or its is None or not (one.is_keyed or other.is_keyed):
-        return _digests_differ(one, other)
-    return found != its if found != its or found.segments_xor is not None else _digests_differ(one, other)
-
-
-def _digests_differ(one: LogFacts, other: LogFacts) -> bool:
-    return one.comparable != other.comparable and None not in (one.comparable, other.comparable)
 
 
 class LogTable:
@@ -205,11 +120,15 @@ class LogTable:
         return found
 
     def _version(self, generation: int, copies: list[Copy]) -> Version:
-        stream, good = stream_of(copies[0].facts) or b"", {id(copies[0]): True}
+        stream, good, is_last = stream_of(copies[0].facts) or b"", {id(copies[0]): True}, False
         if len(copies) > 1:  # else it is the best one in any case
             good = {id(one): is_whole(one.facts) and self.contradicting(one.facts) is None for one in copies}
+            is_last = all(link(one.facts, each).fault for one in copies for each in self._later(one.facts))
+            full = [one.facts for one in copies if is_last and good[id(one)] and self.finds(one.facts)]
+            for one in copies if full else ():
+                good[id(one)] &= not any(gives_way(one.facts, other) for other in full)
             copies.sort(key=lambda one: (not good[id(one)], not self.finds(one.facts), one.facts.current, one.at))
-        return Version(stream, generation, tuple(copies), sum(good.values()))
+        return Version(stream, generation, tuple(copies), sum(good.values()), is_last)
 
     @staticmethod
     def _own(log: LogFacts) -> object:
@@ -461,10 +380,14 @@ class LogTable:
             ),
         )
 
+    def _later(self, log: LogFacts) -> list[LogFacts]:
+        """Return all copies of the logs of the next generation, of whichever history."""
+        found = self._streams.get(stream_of(log) or b"")
+        return [copy.facts for copy in found.copies((log.generation or 0) + 1)] if found is not None else []
+
     def contradicting(self, log: LogFacts) -> LogFacts | None:
         """Return a log that goes on from another content than that of a log, where none goes on from that."""
-        found = self._streams.get(stream_of(log) or b"")
-        later = [copy.facts for copy in found.copies((log.generation or 0) + 1)] if found is not None else []
+        later = self._later(log)
         faults = [link(log, one).fault for one in later]
         return None if None in faults or LinkFault.CONTENT not in faults else later[faults.index(LinkFault.CONTENT)]
 

@@ -17,8 +17,9 @@ from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.left_out import LeftOut
 from tokar.sets.linked import links_to_databases
 from tokar.sets.log_run import LogRun, follow
-from tokar.sets.logs import LogTable, Version, stream_key, stream_of
+from tokar.sets.logs import LogTable, stream_key, stream_of
 from tokar.sets.need import Basis, need_of
+from tokar.sets.version import Version
 from tokar.words import some
 
 _GO_ON: Final = (
