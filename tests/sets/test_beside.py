@@ -16,6 +16,7 @@ from recovery_sets import (
     DATABASE,
     DATABASE_SIGNATURE,
     OTHER_STREAM,
+    PAGE_SIZE,
     STREAM,
     archive,
     checkpoint,
@@ -521,6 +522,20 @@ def test_a_service_does_not_begin_without_a_current_log_and_the_next_one(
 ) -> None:
     files = {DATABASE: data, **logs(5, 7), **added}
     assert (FaultKind.NO_CURRENT_LOG, -528) in without_a_current_log(tmp_path, profile, files)
+
+
+def test_what_is_wrong_with_one_of_two_copies_of_one_time_refuses_nothing_before_somebody_looks(tmp_path: Path) -> None:
+    damaged = flip(dirty(5, 7, branch=1000), 3 * PAGE_SIZE + 100)
+    damaged = flip(damaged, 3 * PAGE_SIZE + 300)
+    alone = {DATABASE: damaged, **logs(5, 7)}
+    both = {**alone, f"old/{DATABASE}": bytes(dirty(5, 7))}
+    assert judge_set(facts_of_folder(write(tmp_path / "alone", alone))).blocking
+    for examine in (False, True):
+        found = judge_set(facts_of_folder(write(tmp_path / f"{examine}", both), examine=examine))
+        assert found.blocking == ()
+        assert any(one.is_open for one in found.faults) is not examine
+    same = {**both, f"old/{DATABASE}": flip(dirty(5, 7, branch=1000), 2 * PAGE_SIZE + 100)}
+    assert judge_set(facts_of_folder(write(tmp_path / "same", same))).blocking
 
 
 @pytest.mark.parametrize("examine", [True, False])

@@ -317,6 +317,14 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ),
         ("certadm lagged", "repeat a block of a log", "exchange the names of two databases", 4598786),
         ("certadm crashed", "add a temporary database", "put the header of another database in place", 961550563),
+        ("ntdsbcli streamed", "damage a database that is whole in a folder", "name another last log", 895831368),
+        ("edbbcli shut down", "fill a page with garbage", "call a log a text", 396280269),
+        (
+            "ntdsbcli lagged",
+            "exchange the names of two databases",
+            "put the header of another database in place",
+            1053651965,
+        ),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

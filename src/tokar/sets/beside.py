@@ -212,6 +212,19 @@ def _are_one(own: DatabaseFacts, other: DatabaseFacts) -> bool:
     return own.header.signature.is_set and own.header.signature == other.header.signature
 
 
+def may_give_way(own: DatabaseFacts, databases: Iterable[DatabaseFacts]) -> bool:
+    """Return whether another copy of a database may count in its place, for nobody looked which of them is whole.
+
+    That is so of copies of one time that differ in what is judged before somebody looks at pages.
+    """
+    others = (one for one in databases if one is not own and own.header and one.header and _are_one(own, one))
+    alike = (one for one in others if _moment(one) == _moment(own) and one.is_backup_copy == own.is_backup_copy)
+    found = (one for one in alike if one.leaf.lower() == own.leaf.lower() or not (_is_clean(own) or own.is_backup_copy))
+    known = own.header, own.size, own.trailer, own.trailer_fault
+    unlike = (one for one in found if (one.header, one.size, one.trailer, one.trailer_fault) != known)
+    return any(one.pages is None or own.pages is None for one in unlike)
+
+
 def _is_earlier(one: DatabaseFacts, own: DatabaseFacts) -> bool:
     return own.header is not None and _moment(one) < _moment(own)
 

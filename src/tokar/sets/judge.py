@@ -22,6 +22,7 @@ from tokar.sets.beside import (
     in_place_of_databases,
     is_name_of_another,
     last_places,
+    may_give_way,
     name_in_logs,
     no_copies,
     pair_faults,
@@ -121,7 +122,9 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
         faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases, facts.logs), facts.profile)
-        run.faults = in_folders(with_linked_logs(faults, [facts]), facts)
+        faults = in_folders(with_linked_logs(faults, [facts]), facts)
+        in_doubt = may_give_way(run.facts, all_databases)
+        run.faults = [one.until_looked_at() for one in faults] if in_doubt else [*faults]
     _give_up_lost(runs)
     between = [*_holes_between(runs)]
     verdicts = [run.verdict() for run in runs]
