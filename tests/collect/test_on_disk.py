@@ -201,3 +201,10 @@ def test_pages_are_followed_through_the_logs_of_all_sets_of_a_chain(tmp_path: Pa
         assert [str(one.outcome.word) for one in full] == (["NOT RESTORABLE"] * 2 if lost else ["RESTORABLE"] * 2)
         assert command_line.tokar("chain", "--content", "-q", *sets).exit_code == (9 if lost else 0)
         assert command_line.tokar("chain", "-q", *sets).exit_code == 0
+
+
+def test_a_set_is_the_same_without_where_its_files_are(tmp_path: Path) -> None:
+    found = set_on_disk([str(write(tmp_path / "in", instance()))])
+    bare = found.without_files()
+    assert (bare.backup_set, bare.changed, len(bare.files)) == (found.backup_set, found.changed, 0)
+    assert len(found.files) > 0

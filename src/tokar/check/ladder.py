@@ -105,14 +105,14 @@ def check(
     lying = {found.root: one.files for one, found in looked if one.files}
     sets = followed_together([found for _, found in looked], lying, request.keyring)
     for (one, _), its in zip(looked, sets, strict=True):
-        one.backup_set = its
+        one.backup_set, one.files = its, one.files if request.replay else ()
+    lying = lying if request.replay else {}  # a verdict needs no files any more, and they take room
     chain = build_chain(sets)
     for one in opened:
         one.attempt(partial(one.replay, chain, lying), alone=len(opened) == 1)
     chained = _chained(chain, complete=request.complete)
-    archives = tuple(one.result(chain, chained) for one in opened)
-    groups = len(given.files)
-    return CheckReport(archives=archives, chain=chain, complete=request.complete, given=given.sets, lying=groups)
+    archives, lies = tuple(one.result(chain, chained) for one in opened), len(given.files)
+    return CheckReport(archives=archives, chain=chain, complete=request.complete, given=given.sets, lying=lies)
 
 
 def _with_steps(one: ArchiveCheck, chain: Chain) -> ArchiveCheck:

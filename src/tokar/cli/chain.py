@@ -60,7 +60,9 @@ def show_chain(
     with ExitStack() as stack:
         given = Given.of([stack.enter_context(local_file(path)) for path in paths])
         name_beside(given.beside)
-        found, lying = find_all(given, examine=content, signers=signers, keyring=keyring)
+        found, on_disk = find_all(given, examine=content, signers=signers, keyring=keyring)
+        lying = [one.without_files() for one in on_disk]
+        del on_disk
     together = judge_together(found, lying, examine=content)
     chain, outcome = together.chain, together.outcome
     is_changing = any(one.changed for one in lying)

@@ -57,6 +57,11 @@ class SetOnDisk:
         """Where its files are, by their numbers."""
         return self.collection.gathered.candidates
 
+    def without_files(self) -> SetOnDisk:
+        """Return it without where its files are: once they were read no verdict needs that, and it takes room."""
+        gathered = replace(self.collection.gathered, candidates=())
+        return replace(self, collection=replace(self.collection, gathered=gathered))
+
 
 @dataclass(frozen=True, slots=True)
 class Given:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice, pairwise
-from typing import Final, overload
+from typing import Any, Final, overload
 
 from tokar.ese.values import LogTime
 from tokar.sets.facts import LogFacts
@@ -89,17 +89,18 @@ class LogsByGeneration:
         return map(Copy, self.sets[places], self.logs[places])
 
 
-def logs_in_order(logs: list[LogFacts]) -> list[LogFacts]:
-    """Return logs by generation and name: they come in a few runs that are in order, and a sort keeps a key of each."""
+def logs_in_order(
+    logs: list[LogFacts], *, key: Callable[[LogFacts], Any] = lambda log: (log.generation or 0, log.name)
+) -> list[LogFacts]:
+    """Return logs by generation and name, or by what else they are to be in order.
 
-    def key(log: LogFacts) -> tuple[int, str]:
-        return log.generation or 0, log.name
-
+    They come in a few runs that are in order already, and a sort of very many keeps a key of each.
+    """
     starts = [at for at, (one, following) in enumerate(pairwise(logs), 1) if key(following) < key(one)]
     if len(starts) > _FEW_RUNS:
-        logs.sort(key=lambda log: log.generation or 0)
+        logs = sorted(logs, key=lambda log: log.generation or 0)
         same = groupby(logs, lambda log: log.generation or 0)
-        return [one for _, alike in same for one in sorted(alike, key=lambda log: log.name)]
+        return [one for _, alike in same for one in sorted(alike, key=key)]
     runs = (islice(logs, *ends) for ends in zip((0, *starts), (*starts, None), strict=True))
     return [*merge(*runs, key=key)] if starts else logs
 

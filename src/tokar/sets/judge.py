@@ -30,7 +30,7 @@ from tokar.sets.beside import (
     with_whole_copy,
     without_copies,
 )
-from tokar.sets.by_generation import TimesByGeneration
+from tokar.sets.by_generation import TimesByGeneration, logs_in_order
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import AttachedDatabase, CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
@@ -86,8 +86,7 @@ class SetVerdict:
                 first = next(apart, None)
             elif role is not LogRole.FOREIGN and log.generation is not None:
                 known.append(log)
-        known.sort(key=lambda one: one.current)
-        return tuple(sorted(known, key=lambda one: one.generation or 0))
+        return tuple(logs_in_order(known, key=lambda one: (one.generation or 0, one.current)))
 
     def to_json(self, array: Array = list) -> dict[str, Any]:
         """Return it as values for JSON. `array`: makes the arrays that have a row for each log."""
