@@ -299,6 +299,15 @@ def test_a_current_log_and_its_numbered_self_in_another_set_that_disagree_are_re
     assert (result.exit_code, "its bytes differ" in result.stdout.splitlines()[-1]) == (9, True)
 
 
+def test_a_current_log_is_not_placed_where_another_set_has_it_closed_and_logs_go_on(tmp_path: Path) -> None:
+    """Although the fewest sets would have it: what was not examined does not tell that it holds less."""
+    sets = [tmp_path / f"{at}.tokar" for at in range(3)]
+    for path, one in zip(sets, (BEGUN, part(7, 7), part(8, 9)), strict=True):
+        done("create", "-q", "--no-examine", path, write(path.with_suffix(""), one))
+    done("restore", "--into", tmp_path / "out", *sets)
+    assert sorted(contents(tmp_path / "out")) == sorted([DATABASE, *part(5, 9)])
+
+
 def test_a_database_gets_the_name_that_logs_of_another_set_give_it(tmp_path: Path) -> None:
     sets = [made(tmp_path, "full", {"main (1).edb": SNAPSHOT[DATABASE]}), made(tmp_path, "logs", part(5, 7))]
     assert "restore --right-names does" in tokar("restore", "--into", tmp_path / "out", *sets).hint

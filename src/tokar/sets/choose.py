@@ -328,11 +328,13 @@ def _demand_sound(chain: Chain, used: Sequence[Version]) -> None:
 def _usable(chain: Chain, version: Version, apart: Container[int]) -> list[Copy]:
     """Return the copies of a log from which one is placed: whole, and under the name that the engine looks for.
 
-    Where none is like that, those that come next to it; one that is left out never.
+    Where none is like that, those that come next to it; one that is left out never, nor the current log where the
+    closed one is here and another goes on from it.
     """
     found = [copy for copy in version.copies if id(copy.facts) not in apart]
     found = [copy for copy in found if copy in version.whole] or found
-    return [copy for copy in found if chain.logs.finds(copy.facts)] or found
+    found = [copy for copy in found if chain.logs.finds(copy.facts)] or found
+    return [copy for copy in found if version.is_last or not copy.facts.current] or found
 
 
 def _cover(start: int, having: Sequence[frozenset[int]]) -> list[int]:
