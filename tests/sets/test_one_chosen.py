@@ -336,6 +336,23 @@ def test_a_full_that_gives_logs_alone_is_nothing_to_a_restore_by_its_databases(t
     assert plan.json()["chain"]["spared"] == []  # it takes part
 
 
+@pytest.mark.parametrize("last", ["edb0000A.log", "edb.log"])
+def test_of_a_log_that_others_follow_the_closed_one_is_placed_from_whichever_set_has_it(
+    last: str, tmp_path: Path
+) -> None:
+    sets = [
+        archive(tmp_path / "full.tokar", {**TOGETHER, "edb.log": ALL[name(8)]}).path,
+        increment(tmp_path, "closed", part(8, 8)).path,
+        increment(tmp_path, "later", {**part(9, 9), last: ALL[name(10)]}).path,
+    ]
+    for verb in ("check", "chain"):
+        assert tokar(verb, *sets).exit_code == 0
+    plan = planned(sets, "--json")
+    assert (plan.exit_code, took(plan)) == (0, ["full", "closed", "later"])
+    assert [one["name"] for one in plan.json()["chain"]["logs"]] == [*part(5, 9), last]
+    assert [one["name"] for one in plan.json()["chain"]["left_out"]] == ["edb.log"]
+
+
 def test_a_name_that_is_of_no_set_with_databases_chooses_none(tmp_path: Path) -> None:
     sets = made(tmp_path, main=MAIN, theirs=SERVER)
     for wrong in ("later.tokar", "nowhere.tokar"):
