@@ -325,6 +325,18 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
             "put the header of another database in place",
             1053651965,
         ),
+        (
+            "certadm lagged",
+            "take the log signature away",
+            "give a database a name beyond ascii",
+            165154811,
+        ),
+        (
+            "edbbcli crashed, busy",
+            "put the header of another database in place",
+            "name no database in a log",
+            1041761379,
+        ),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
-from itertools import chain, compress, islice, pairwise, takewhile
+from itertools import chain, compress, pairwise
 from operator import not_
 from typing import Any, Final
 
@@ -13,17 +12,13 @@ from tokar.as_json import Array, fields_json
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
-from tokar.names import SET_ASIDE, collision_key, leaf_of, printable
-from tokar.sets.attaching import is_attached_at
+from tokar.names import SET_ASIDE
 from tokar.sets.beside import (
     copies_left_out,
     copy_faults,
     current_faults,
     in_place_of_databases,
-    is_name_of_another,
-    last_places,
     may_give_way,
-    name_in_logs,
     no_copies,
     pair_faults,
     together_faults,
@@ -33,7 +28,7 @@ from tokar.sets.beside import (
 from tokar.sets.by_generation import TimesByGeneration, logs_in_order
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
-from tokar.sets.facts import AttachedDatabase, CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
+from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.fault_list import for_owner, in_order, listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
 from tokar.sets.file_faults import database_faults, forked, log_fault
@@ -42,6 +37,7 @@ from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Re
 from tokar.sets.linked import with_linked_logs, with_links
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
+from tokar.sets.named import databases_not_here, databases_renamed, sure_logs
 from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.sets.server_list import list_faults
 from tokar.words import logs_text
@@ -165,12 +161,7 @@ def _without_temporary(facts: SetFacts) -> tuple[SetFacts, list[DatabaseFacts]]:
 def _ends(runs: Sequence[DatabaseRun]) -> Iterator[tuple[DatabaseFacts, LogFacts, bool]]:
     """Yield the databases that soft recovery plays logs onto, each with the last of these, and whether any is sure."""
     if not any(run.need.hard for run in runs):
-        yield from ((run.facts, run.run[-1], bool(_sure(run))) for run in runs if run.run and run.is_settled)
-
-
-def _sure(run: DatabaseRun) -> list[LogFacts]:
-    """Return the first logs of a run, as far as it is sure that recovery goes through them."""
-    return [*takewhile(run.need.is_sure_of, run.run)]
+        yield from ((run.facts, run.run[-1], bool(sure_logs(run))) for run in runs if run.run and run.is_settled)
 
 
 def _give_up_lost(runs: list[DatabaseRun]) -> None:
@@ -376,8 +367,8 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     """
     if copies := [run.facts.name for run in runs if run.need.hard]:
         yield from no_copies((run.facts for run in runs), beside=copies[0])
-    yield from _databases_not_here(facts, runs)
-    yield from _databases_renamed(runs)
+    yield from databases_not_here(facts, runs)
+    yield from databases_renamed(runs)
     yield from together_faults(facts)
     yield from _out_of_step(runs)
     formats: dict[str, list[LogFacts]] = {}
@@ -393,73 +384,6 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     for flush_map in facts.flush_maps:
         if flush_map.signature not in known and not facts.has_unreadable_database:
             yield Rules.FLUSH_MAP_FOREIGN.fault(flush_map.name, files=(flush_map.name,))
-
-
-def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
-    """Yield the databases that logs name and that are not here: soft recovery stops unless told to go on without them.
-
-    Hard recovery plays logs onto the databases of its restore map alone, and a clean database needs no recovery. A
-    database that only earlier logs name may have been detached since.
-    """
-    here = facts.signatures
-    gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}
-    sure: set[Signature] = set()
-    for one in runs:
-        for attached, stops, is_sure in _named_in(one):
-            if attached.signature not in here:
-                sure |= {attached.signature} if is_sure else set()
-                _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
-                severity = Severity.LOSS if stops else worst
-                gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
-    no_good = {one.leaf.lower() for one in facts.databases if one.header is None and one.damaged and one.recognised}
-    no_good |= {one.leaf.lower() for one, _ in in_place_of_databases(facts)} if gone else set()
-    known = last_places(facts.logs) if gone.keys() & facts.elsewhere.keys() else {}
-    places = {place for signature, place in known.items() if signature in here}
-    for signature, (path, severity, users) in gone.items():
-        named = dict.fromkeys(users)
-        place = facts.elsewhere.get(signature)
-        if place is not None and collision_key(path) not in places:
-            yield Rules.DATABASE_ELSEWHERE.fault(path, place, files=(path,), databases=named)
-        elif place is not None or leaf_of(path).lower() not in no_good:  # of one that cannot be read it is said of it
-            rule = Rules.DATABASE_NOT_HERE if place is None else Rules.DATABASE_REPLACED
-            fault = rule.fault(path, place, files=(path,), severity=severity, databases=named)
-            yield fault if signature in sure else fault.until_looked_at()
-
-
-def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool, bool]]:
-    """Yield the databases that the logs of a run name, each with whether soft recovery stops where it is not here.
-
-    And with whether that is sure: as far as nobody examined them, each of the last logs may be the end.
-    """
-    soft, logs = not run.need.hard, run.run
-    told_by_header = run.need.low or run.facts.is_unreadable_chain
-    stops = bool(soft and told_by_header and logs and is_attached_at(run.facts, run.need, logs))
-    ends = islice(logs, max(len(_sure(run)) - 1, 0), None) if stops else ()
-    sure = reduce(set.intersection, ({one.signature for one in log.attached} for log in ends)) if stops else set()
-    for log in logs:
-        yield from ((one, stops and log is logs[-1], one.signature in sure) for one in log.attached)
-    yield from ((one, soft, True) for one in run.facts.attached_at(run.end) or ())
-
-
-def _databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
-    """Yield the databases that recovery does not find, since the logs call them by another name.
-
-    Hard recovery looks where its restore map says, and names alone tell what stands there.
-    """
-    for one in runs:
-        name, own = _missed_name(one, one.run), (one.facts.name,)
-        if name:
-            words, hard = (one.facts.name, printable(name)), one.need.hard
-            fault = Rules.DATABASE_NAME.fault(*words, files=own, databases=own, hard=hard)
-            yield fault if _missed_name(one, _sure(one)) else fault.until_looked_at()
-
-
-def _missed_name(run: DatabaseRun, logs: Sequence[LogFacts]) -> str:
-    """Return what logs call a database that is not found by recovery, where it goes through them; empty elsewhere."""
-    if not logs or not (run.need.hard or is_attached_at(run.facts, run.need, logs)):
-        return ""
-    name = name_in_logs(run.facts, logs)
-    return name if not run.need.hard or is_name_of_another(run.facts, logs) else ""
 
 
 def patch_faults(run: DatabaseRun, patches: Iterable[PatchFacts]) -> Iterator[Fault]:
