@@ -199,6 +199,7 @@ _NEXT_STEPS: Final = {
     **dict.fromkeys(
         (errno.ENXIO, errno.ENODEV), "nothing answers there, be it a socket, a pipe or a device: name a file"
     ),
+    errno.EPIPE: "the program that reads it has ended: see what it says, and run both again",
     errno.EXDEV: "the two are on different file systems: name a place on the same one",
     errno.EMLINK: "the file system takes no more links or folders there: name another place",
 }

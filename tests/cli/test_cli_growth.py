@@ -335,8 +335,9 @@ def test_a_verb_holds_little_of_each_log(
     verb: str, kind: str, few: int, lean_sets: Callable[[str, int], dict[str, Path]]
 ) -> None:
     # The first one loads what is needed. The lesser of two: what another test left to be filled is in one of them.
-    held = [min(_held(verb, lean_sets(kind, count)) for _ in range(2)) for count in (30, few, 2 * few)]
-    assert (held[2] - held[1]) / few < (MOST if (verb, kind) in NEAR_THE_MOST else 450)
+    # A table grows by leaps, a set to four times its size: over as many logs each has leapt as often as it must.
+    held = [min(_held(verb, lean_sets(kind, count)) for _ in range(2)) for count in (30, few, 4 * few)]
+    assert (held[2] - held[1]) / (3 * few) < (MOST if (verb, kind) in NEAR_THE_MOST else 450)
 
 
 def _held(verb: str, paths: dict[str, Path]) -> int:

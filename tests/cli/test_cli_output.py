@@ -8,7 +8,7 @@ import pytest
 from command_line import process
 
 from tokar.cli import output
-from tokar.errors import CheckMismatchError, ExistingFileError, StorageError
+from tokar.errors import ArchiveError, CheckMismatchError, ExistingFileError, StorageError
 from tokar.sets.outcome import LastLine, Word
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_an_error_object_tells_what_was_expected() -> None:
 def test_of_many_notes_that_begin_alike_the_first_are_printed_and_json_has_all(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    error = StorageError("wrong")
+    error = ArchiveError("wrong")
     for note in ("seen: a", *(f"in place: {number}" for number in range(120)), "its receipt is b"):
         error.add_note(note)
     output.report(error, as_json=True)
@@ -133,8 +133,8 @@ def test_a_report_still_comes_when_standard_output_is_broken(
 
     monkeypatch.setattr(output, "flush", broken)
     monkeypatch.setattr(output, "give_up", lambda: None)
-    output.report(StorageError("cannot write"), as_json=True)
-    assert capsys.readouterr().err == "tokar: error: cannot write\n"
+    output.report(StorageError("cannot write", hint="look"), as_json=True)
+    assert capsys.readouterr().err == "tokar: error: cannot write\nhint: look\n"
 
 
 @pytest.mark.parametrize(

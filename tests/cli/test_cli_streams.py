@@ -33,6 +33,12 @@ INTERRUPTIBLE = [
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from tokar.cli import main; main()",
 ]
 HUGE = 4 << 30
+_NO_INPUT = b"tokar: error: standard input is closed\nhint: lead a file or a pipe into it, or name the file\n"
+_NO_ROOM = (
+    b"tokar: error: cannot write to the pipe: No space left on device\n"
+    b"hint: free some room there, or name a place on another disk, and run again\n"
+)
+_NO_OUTPUT = b"tokar: error: standard output is closed\nhint: lead it into a file or another program\n"
 
 
 @pytest.fixture
@@ -149,7 +155,10 @@ def test_a_reader_that_goes_away_is_an_error_without_a_traceback(tmp_path: Path)
     )
     assert codes == [1, 0]
     assert output == b"\x89TKR\r\n\x1a\n"
-    assert messages == b"tokar: error: cannot write to the pipe: Broken pipe\n"
+    assert messages.splitlines() == [
+        b"tokar: error: cannot write to the pipe: Broken pipe",
+        b"hint: the program that reads it has ended: see what it says, and run both again",
+    ]
 
 
 @pytest.mark.parametrize("form", ["--json", "--entries", "--b3sums", "--records"])
@@ -172,10 +181,10 @@ FULL = (
     [
         (">&-", ["tokens"], 0, b""),
         (">&-", ["inspect", "{archive}", "--json"], 0, b""),
-        (">&-", ["create", "-", "{folder}"], 1, b"tokar: error: standard output is closed\n"),
-        (">&-", ["extract", "{archive}", "db.edb", "-o", "-"], 1, b"tokar: error: standard output is closed\n"),
-        ("<&-", ["verify", "-"], 1, b"tokar: error: standard input is closed\n"),
-        ("<&-", ["restore", "-", "--into", "{folder}/out"], 1, b"tokar: error: standard input is closed\n"),
+        (">&-", ["create", "-", "{folder}"], 1, _NO_OUTPUT),
+        (">&-", ["extract", "{archive}", "db.edb", "-o", "-"], 1, _NO_OUTPUT),
+        ("<&-", ["verify", "-"], 1, _NO_INPUT),
+        ("<&-", ["restore", "-", "--into", "{folder}/out"], 1, _NO_INPUT),
         ("2>&-", ["verify", "{folder}/gone"], 1, b""),
         (">/dev/full", ["tokens"], 1, FULL),
         (
@@ -188,7 +197,7 @@ FULL = (
             ">/dev/full",
             ["create", "-q", "-", "{folder}"],
             1,
-            b"tokar: error: cannot write to the pipe: No space left on device\n",
+            _NO_ROOM,
         ),
     ],
 )
