@@ -362,3 +362,18 @@ def test_a_name_that_is_of_no_set_with_databases_chooses_none(tmp_path: Path) ->
         assert f"the sets with databases here: {sets[0]}, {sets[1]}" in " ".join(result.stderr.split())
     alone = tokar("restore", "--into", tmp_path / "out", "--full", sets[0], sets[0])
     assert (alone.exit_code, "--full is for several sets; leave it out" in alone.stderr) == (2, True)
+
+
+def test_content_does_not_decide_to_which_full_logs_belong(tmp_path: Path) -> None:
+    """Of one full only content says that a database is missing, and these logs parted from it; of the other all do."""
+    other = {**ALL, **logs(7, 8, after=ALL[name(6)], branch=1000, attached=BOTH)}
+    shut = database(consistent_position=LogPosition(generation=8, sector=1), last_log_time=moment(8))
+    sets = {
+        "own": {DATABASE: bytes(dirty(6, 7, branch=1000)), **part(6, 7, other)},
+        "parted": {DATABASE: bytes(shut), **part(7, 8)},
+        "logs": part(5, 8, other),
+    }
+    paths = [archive(tmp_path / f"{one}.tokar", files).path for one, files in sets.items()]
+    for verb in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
+        line = tokar(*verb, *paths).stdout.splitlines()[-1]
+        assert line.startswith("RESTORABLE WITH LOSS: main.edb: the logs are also about a database that is not here")

@@ -24,7 +24,18 @@ from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside, labels
 from tokar.sets.logs import LogTable, stream_of
 from tokar.sets.not_taken import database_left_out, missing_full
-from tokar.sets.outcome import LastLine, LeftOpen, Word, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
+from tokar.sets.outcome import (
+    LastLine,
+    LeftOpen,
+    Word,
+    badness_of,
+    left_open,
+    not_asked_in,
+    part_of,
+    unjudged_in,
+    weigh,
+    worst,
+)
 from tokar.sets.start import ChainStart, choice_fault, databases_in, faults_alone, lacks
 from tokar.sets.version import Version
 from tokar.words import logs_text, noun, some, spans
@@ -86,7 +97,7 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
     floors = {start.number: start.floor for start in starts}  # of several it goes on from the latest, as a restore does
     best = min(
         found,
-        key=lambda one: (one.start is None, not one.restorable, len(one.faults), -floors.get(one.start or 0, 0)),
+        key=lambda one: (one.start is None, badness_of(one.blocking), len(one.faults), -floors.get(one.start or 0, 0)),
         default=None,
     )
     if best is None or best.start is None:

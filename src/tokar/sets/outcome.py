@@ -221,6 +221,11 @@ def badness(one: LastLine) -> tuple[int, bool, int]:
     return [*Word].index(one.word), one.exit_code > 0, -one.exit_code
 
 
+def badness_of(blocking: Sequence[Blocking]) -> tuple[int, bool, int]:
+    """Return what is higher the worse it is what is in the way, and not for more that is said: content adds to that."""
+    return badness(weigh(blocking, LeftOpen()))
+
+
 def _unread(rest: LastLine | None, errors: Sequence[ArchiveError]) -> ArchiveError | None:
     """Return which archive decides of those that cannot be read, whatever their order; None without any.
 
