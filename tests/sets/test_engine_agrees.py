@@ -91,7 +91,8 @@ HARMLESS: dict[str, str] = dict.fromkeys(
     ],
     "in the place of a page that was given back nothing leads to it",
 )
-_OF_PAGES = {Kind.PAGES_DAMAGED, Kind.PAGES_MISPLACED, Kind.PAGES_OFF_CHAIN}
+# Where such a page leads is in its own words, and may be a page that was never written (DATABASE_BLANK).
+_OF_PAGES = {Kind.PAGES_DAMAGED, Kind.PAGES_MISPLACED, Kind.PAGES_OFF_CHAIN, Kind.DATABASE_BLANK}
 _PASSES = {Word.RESTORABLE, Word.WITH_LOSS}
 
 
@@ -301,6 +302,7 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ("certadm streamed", "nothing", "exchange the names of two databases", 0),
         ("edbbcli streamed", "nothing", "damage a database that is whole under another name", 0),
         ("certadm shut down", "nothing", "put a page of another database in place", 2),
+        ("edbbcli shut down", "nothing", "put a page of another database in place", 196921),
         ("edbbcli shut down", "keep all files in a folder too", "change the page size in a header", 125),
         ("ntdsbcli shut down", "shut down in another log", "write a few bytes at the end of the last log", 96),
         ("certadm crashed", "nothing", "zero the end of a log", 2),
