@@ -27,7 +27,7 @@ from tokar.format.writer import ArchiveWriter
 from tokar.lab.calls import Injection, InjectionKind
 from tokar.lab.config import load_registration
 from tokar.lab.server import SimulatedServer
-from tokar.restore import prepare as prepare_module
+from tokar.restore import merged as merged_module
 from tokar.restore.matching import Matcher
 from tokar.restore.options import RestoreOptions
 from tokar.restore.place import Placing
@@ -506,7 +506,7 @@ def drop_the_last_log_of_the_restore(patch: Patch) -> None:
 def mix_histories(patch: Patch) -> None:
     """Nobody judges the chain, and one of two unlike logs of a name is taken."""
     patch.setattr(restoration_module, "demand_reachable", lambda _: SetFacts())
-    patch.setattr(prepare_module, "_unlike", lambda *_: ())
+    patch.setattr(merged_module, "_unlike", lambda *_: ())
 
 
 def leave_in_place(patch: Patch, kind: str) -> None:
