@@ -7,7 +7,7 @@ import pytest
 from tokar import codes
 from tokar.sets.by_generation import GenerationRuns
 from tokar.sets.facts import LogFacts
-from tokar.sets.fault_list import in_order
+from tokar.sets.fault_list import first_of, in_order
 from tokar.sets.faults import (
     MOST_LISTED,
     Fault,
@@ -16,7 +16,6 @@ from tokar.sets.faults import (
     Rules,
     Scope,
     Severity,
-    first_of,
 )
 
 

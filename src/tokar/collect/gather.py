@@ -56,6 +56,7 @@ _NEVER_BY_NAME: Final = {
     NameRole.TEMPORARY_DATABASE: TEMPORARY,
     NameRole.REPAIR_REPORT: "the report of an integrity check or a repair (esentutl /g, /p)",
 }
+_NO_NEXT_LOGS: Final = {FileKind.DATABASE, FileKind.STREAMING_FILE}
 _NO_LOGS: Final = {FileKind.CHECKPOINT, FileKind.FLUSH_MAP}
 _LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RESERVE, NameRole.SHADOW_LOG}
 _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}
@@ -81,6 +82,7 @@ class Gatherer:
         self._next = Candidates()  # logs that were being prepared
         # What names databases, by the keys of their leaves, and of these in the folder of the log that names them.
         self._expected: dict[str, str] = {}
+        self._needed: set[int] = set()  # the lowest logs that databases need
         self._unreadable: set[str] = set()  # paths of current logs without a header that can be read
         self._links: list[str] = []  # links and special files in folders
         self._left_out: list[NotTaken] = []
@@ -192,7 +194,7 @@ class Gatherer:
         """Keep a file of which only what is beside it tells whether it belongs to the set; return whether it is one."""
         log = one._replace(kind="log", base=(by_name.base or "").lower(), generation=by_name.generation)
         if by_name.role is NameRole.NEXT_LOG:
-            self._next.append(log._replace(token=self._token(one.name, "log")))
+            self._next.append(log._replace(token=self._token(one.name, "log"), generation=identity.generation))
         elif by_name.role in _BY_NAME and identity.kind in {FileKind.UNKNOWN, *_NO_LOGS}:
             if identity.kind in _NO_LOGS:
                 self._made_anew[one.name] = identity.kind.words
@@ -211,7 +213,8 @@ class Gatherer:
     def _kind(self, identity: Identity, by_name: FileName, path: str, size: int) -> tuple[str | None, str | None]:
         """Return what a file is if it belongs to a set, or None and the reason why it is left out."""
         leaf = os.path.basename(path)  # noqa: PTH119
-        if by_name.role in _NEVER_BY_NAME:
+        is_next = by_name.role is NameRole.NEXT_LOG  # its header tells whether it is one
+        if by_name.role in _NEVER_BY_NAME and not (is_next and identity.kind in _NO_NEXT_LOGS):
             return None, _NEVER_BY_NAME[by_name.role]
         if identity.kind in _TAKEN:
             if identity.damaged:
@@ -269,6 +272,9 @@ class Gatherer:
 
     def _take(self, one: Candidate, identity: Identity, by_name: FileName) -> None:
         """Take a file, with what its header and its name say where it is a log."""
+        low = getattr(identity.header, "required_low", 0)
+        if one.kind == "database" and low > 0:
+            self._needed.add(low)
         if one.kind == "log":
             for attached in getattr(identity.header, "attachments", ()):
                 self.expect(attached.path, f"the log {one.name}", folder=_folder_of(one))
@@ -393,8 +399,10 @@ class Gatherer:
         if not self._next:
             return
         beside: defaultdict[tuple[str, str | None], set[str]] = defaultdict(set)  # the current logs of each stream
+        numbers: defaultdict[tuple[str, str | None], set[int]] = defaultdict(set)
         for log in (one for one in self._candidates if one.kind == "log"):
             current = beside[_folder_of(log), log.base]
+            numbers[_folder_of(log), log.base].add(log.generation or 0)
             if self._parsed(log).role is NameRole.CURRENT_LOG:
                 current.add(log.path)
         for one in self._next:
@@ -404,8 +412,17 @@ class Gatherer:
                 why = "no current log can be read" if current else "there is no current log"
                 self._notes.append(f"{one.name}: the next log being prepared; {why}, so it is taken")
                 self._candidates.append(one)
+            elif self._is_missing(one.generation or 0, numbers.get(stream, set())):
+                said = f"called as the next log being prepared; by its header it is log 0x{one.generation:X}"
+                self._notes.append(f"{one.name}: {said}, which is missing, so it is taken")
+                self._candidates.append(one)
             else:
                 self._left_out.append(NotTaken(one.name, _NEXT_LEFT_OUT))
+
+    def _is_missing(self, generation: int, there: set[int]) -> bool:
+        """Return whether a log is none of those that are there, and among them, or needed by a database before them."""
+        low, known = min(self._needed or there, default=0), bool(there or self._needed)
+        return known and generation not in there and low <= generation and (not there or generation < max(there))
 
     def _choose_stream(self) -> None:
         """Keep the logs of one stream in each folder."""

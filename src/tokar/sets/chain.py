@@ -16,8 +16,8 @@ from tokar.errors import ArchiveError
 from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
-from tokar.sets.fault_list import in_order
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
+from tokar.sets.fault_list import first_of, in_order
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.judge import step_faults
 from tokar.sets.linked import with_linked_logs
 from tokar.sets.links import break_fault, link

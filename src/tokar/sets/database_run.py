@@ -23,8 +23,8 @@ from tokar.sets.attaching import attaching_faults, is_of_other_history, open_end
 from tokar.sets.by_generation import GenerationRuns, TimesByGeneration
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
-from tokar.sets.fault_list import FaultCounter, in_order
-from tokar.sets.faults import Fault, FaultKind, Rule, Rules, Severity, first_of
+from tokar.sets.fault_list import FaultCounter, first_of, in_order
+from tokar.sets.faults import Fault, FaultKind, Rule, Rules, Severity
 from tokar.sets.file_faults import OWN_LOG_FAULTS, database_faults, forked, log_fault
 from tokar.sets.links import LinkFault, LinkProof, altered, link
 from tokar.sets.logs import LogTable

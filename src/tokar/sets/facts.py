@@ -261,6 +261,8 @@ class AsideFacts(FileFacts):
 class NextLogFacts(FileFacts):
     """A log that was being prepared: with no current log the engine goes on with it. Its content is never judged."""
 
+    log: LogFacts | None = None  # What its header says: of the log that it was before, or still is
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFacts(FileFacts):

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Final
 
 from tokar.sets.faults import COMMITTED_DAMAGED, MOST_LISTED, Fault, FaultKind, Severity
 from tokar.tokens import SERVED
+
+LOGS_MISSING: Final = {FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING}
+
+
+def first_of(runs: Iterable[range]) -> tuple[int, ...]:
+    """Return the first generations of runs, at most `MOST_LISTED`."""
+    return tuple(islice(chain.from_iterable(runs), MOST_LISTED))
 
 
 class FaultCounter:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import fields_json
@@ -180,11 +179,6 @@ class Fault:
         first = {"kind": self.kind.value, "severity": self.severity.name.lower()}
         rest = ("message", "files", "generations", "engine", "next_step", "databases", "consequences")
         return {**first, **fields_json(self, *rest)}
-
-
-def first_of(runs: Iterable[range]) -> tuple[int, ...]:
-    """Return the first generations of runs, at most `MOST_LISTED`."""
-    return tuple(islice(chain.from_iterable(runs), MOST_LISTED))
 
 
 COMMITTED_DAMAGED: Final = -586
@@ -375,6 +369,9 @@ class Rules:
         _RIGHT_NAME, -513, loss=COMMITTED_DAMAGED)
     LOG_NOT_FOUND = Rule(FaultKind.LOG_NAME, "{} holds generation 0x{:X}, and the engine looks for another name",
         _RIGHT_NAME, -543, hard=-557, loss=COMMITTED_DAMAGED)
+    NEXT_LOG_WRITTEN = Rule(FaultKind.LOG_NAME,
+        "{} is log 0x{:X} by its header, with records: recovery plays no log that is called as the next one",
+        "where it was renamed, give it the name of the current log back", severity=Severity.WARNING)
     CURRENT_NOT_LAST = Rule(FaultKind.LOG_NAME,
         "{} holds generation 0x{:X}, and {} comes after it: the engine takes the current log for the last one",
         _RIGHT_NAME, -528, loss=-582)

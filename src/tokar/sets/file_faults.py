@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +19,7 @@ _TRAILERS: Final = {
     -535: Rules.TRAILER_DAMAGED,
     -552: Rules.TRAILER_FOREIGN,
 }
+_UNLINKED: Final = Rules.PAGES_UNLINKED.code
 OWN_LOG_FAULTS: Final = {
     *(FaultKind.LOG_SIZE, FaultKind.LOG_BLANK, FaultKind.LOG_DAMAGED, FaultKind.LOG_TORN, FaultKind.LOG_SHORT),
     *(FaultKind.LOG_OF_OTHER_BRANCH, FaultKind.LOG_NAME),
@@ -55,7 +56,7 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
         what = "is damaged" if not all(facts.copies_valid) else "is older than the first"
         yield Rules.HEADER_COPY.fault(which, name, what)
     if facts.pages is not None and not facts.pages.not_verified:
-        yield from _page_faults(facts, facts.pages)
+        yield from _after_moved(_page_faults(facts, facts.pages))
     if facts.chain is not None:
         yield from _chain_faults(facts, facts.chain)
 
@@ -75,6 +76,17 @@ def _off_fault(name: str, chain: ChainFacts) -> Fault:
     more = f", and {chain.off_count - 1:,} more" if chain.off_count > 1 else ""
     fault = Rules.PAGES_OFF_CHAIN.fault(name, chain.off_count, noun(chain.off_count, "page"), f"{chain.off[0]}{more}")
     return replace(fault, code=chain.off[0].code)
+
+
+def _after_moved(faults: Iterable[Fault]) -> list[Fault]:
+    """Return faults of pages; what pages in the wrong place leave behind, or lead to from there, follows from that."""
+    found = [*faults]
+    moved = next((one for one in found if one.kind is FaultKind.PAGES_MISPLACED), None)
+    if moved is None:
+        return found
+    rest = [one for one in found if one.blocks and (one.kind is FaultKind.DATABASE_BLANK or one.code == _UNLINKED)]
+    told = replace(moved, consequences=tuple(one.message for one in rest))
+    return [told if one is moved else one for one in found if all(one is not other for other in rest)]
 
 
 def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tokar.names import folder_in
 from tokar.sets.facts import FileFacts, SetFacts
+from tokar.sets.fault_list import LOGS_MISSING
 from tokar.sets.faults import Fault, FaultKind, Rules
 from tokar.words import some
 
@@ -76,7 +77,7 @@ def _in_folder(fault: Fault, facts: SetFacts, whole: SetFacts) -> Fault:
         held = (one for one in whole.databases if one.header is not None and id(one) not in own)
         found = [one.name for one in held if one.header is not None and one.header.signature in wanted]
         rule, words = Rules.DATABASE_IN_FOLDER, (*fault.files[:1], some(found))
-    elif fault.kind in {FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING}:
+    elif fault.kind in LOGS_MISSING:
         streams = {one.header.log_signature for one in facts.databases if one.header is not None}
         theirs = [log for log in whole.logs if log.signature in streams and id(log) not in own]
         if {*fault.generations} <= {log.generation for log in theirs}:

@@ -26,11 +26,12 @@ from tokar.sets.beside import (
     without_copies,
 )
 from tokar.sets.by_generation import TimesByGeneration, logs_in_order
+from tokar.sets.by_header import in_place_told, written_next
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
-from tokar.sets.fault_list import for_owner, in_order, listed
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of
+from tokar.sets.fault_list import first_of, for_owner, in_order, listed
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.instances import in_folders
 from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Reason, left_out_of
@@ -117,7 +118,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
         faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases, facts.logs), facts.profile)
-        faults = in_folders(with_linked_logs(faults, [facts]), facts)
+        faults = in_folders(with_linked_logs(in_place_told(faults, facts.databases), [facts]), facts)
         in_doubt = may_give_way(run.facts, all_databases)
         run.faults = [one.until_looked_at() for one in faults] if in_doubt else [*faults]
     _give_up_lost(runs)
@@ -378,6 +379,7 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     for newer, logs in formats.items():
         yield Rules.LOGS_NEWER.of_logs(logs, newer)
     yield from list_faults(facts)
+    yield from written_next(facts)
     for checkpoint in facts.checkpoints:
         yield from _checkpoint_faults(checkpoint, facts, runs)
     known = {database.header.flush_map_signature for database in facts.databases if database.header is not None}

@@ -12,11 +12,11 @@ from tokar.ese.values import Signature
 from tokar.names import LINK, collision_key, leaf_of
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import AttachedDatabase, LogFacts, SetFacts
+from tokar.sets.fault_list import LOGS_MISSING
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.not_taken import is_named_as_database, named_in
 from tokar.words import some
 
-_MISSING: Final = {FaultKind.LOG_MISSING, FaultKind.COMMITTED_LOG_MISSING}
 _LOGS: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 
 
@@ -136,7 +136,7 @@ def _database_told(fault: Fault, links: dict[str, tuple[str, bool]]) -> Fault:
 
 def _log_told(fault: Fault, logs: dict[int, str]) -> Fault:
     """Return a fault of logs that are missing as that of links, where these have their names."""
-    names = [logs[one] for one in fault.generations if one in logs] if fault.kind in _MISSING else []
+    names = [logs[one] for one in fault.generations if one in logs] if fault.kind in LOGS_MISSING else []
     if not names:
         return fault
     if fault.files == tuple(names):

@@ -7,11 +7,9 @@ folder only content tells, and names where content cannot (a patch file, a log w
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -25,10 +23,10 @@ from tokar.ese.identify import FileKind, Identity
 from tokar.ese.inspect import Inspection, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import PATCH_SIZES
-from tokar.ese.values import NO_POSITION, LogPosition, LogTime, Signature
 from tokar.format.archive import Archive, content_digest
 from tokar.format.index import Entry
 from tokar.sets.by_generation import logs_in_order
+from tokar.sets.by_header import by_header, named_as_next
 from tokar.sets.facts import (
     AsideFacts,
     AttachedDatabase,
@@ -45,14 +43,17 @@ from tokar.sets.facts import (
 )
 from tokar.sets.linked import with_links_among
 from tokar.sets.not_taken import with_not_taken
+from tokar.sets.reach import reaches, with_reach
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.server_list import list_facts
 from tokar.storage.bytesource import FileSource
 
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
-_NEVER_LOGS: Final = {FileKind.CHECKPOINT, FileKind.FLUSH_MAP}
-_NEVER: Final = {NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
-"""Names of files that are no part of a set, whatever is in them: the log being prepared may carry an old header."""
+_NEVER_LOGS: Final = {
+    *(FileKind.CHECKPOINT, FileKind.FLUSH_MAP, FileKind.STREAMING_FILE, FileKind.TEMPORARY_DATABASE),
+}
+_NEVER: Final = {NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
+"""Names of files that are no part of a set, whatever is in them."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
 
 
@@ -129,7 +130,7 @@ class SetFile:
         if self.role is None:
             return role not in _NEVER
         if self.role in {tokens.Role.DATABASE, tokens.Role.LOG}:
-            return role is not NameRole.NEXT_LOG
+            return True
         return self.size == names.CHECKPOINT_SIZE or role in {NameRole.CHECKPOINT, NameRole.FLUSH_MAP}
 
 
@@ -157,12 +158,15 @@ class SetReader:
             return False
         if file.is_worth_opening:
             return True
-        if not file.is_interpreted and not is_foreign(file.profile):
-            kind = PatchFacts if file.is_patch else NextLogFacts
-            self._files.append(kind(**_base(file)))
+        if file.is_patch and not is_foreign(file.profile):
+            self._files.append(PatchFacts(**_base(file)))
         else:
             self._other_count += 1
         return False
+
+    def add_next(self, file: SetFile) -> None:
+        """Note a log that was being prepared, of which nothing can be read."""
+        self._files.append(NextLogFacts(**_base(file)))
 
     def add_numbered(self, file: SetFile, number: int | None) -> None:
         """Note a log of an engine that is not known here, by its number alone."""
@@ -173,9 +177,9 @@ class SetReader:
         identity = seen.identity
         if seen.size != file.size:  # other bytes came than were announced
             file = replace(file, size=seen.size)
-        facts: FileFacts | None
-        if file.is_patch:
-            facts = PatchFacts(**_base(file), trailer=seen.trailer)
+        facts = _kept_as_it_is(file, seen)
+        if facts is not None:
+            pass
         elif file.by_name.role in _LOG_NAMES and identity.kind in _NEVER_LOGS:
             facts = _named_log(file, damaged=True, note=identity.by_header)
         elif identity.kind is FileKind.CHECKPOINT:
@@ -206,9 +210,12 @@ class SetReader:
         self._files = found  # where a log is replaced nobody else holds it
         patches = tuple(one for one in found if isinstance(one, PatchFacts))
         databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
+        next_logs = tuple(one for one in found if isinstance(one, NextLogFacts))
+        databases, logs, next_logs = by_header(databases, logs, next_logs)
         logs = logs_in_order(logs)
-        _with_reach(logs, databases)
-        self._files = [*found, *logs]
+        with_reach(logs, databases)
+        self._files = [*(one for one in found if not isinstance(one, DatabaseFacts | NextLogFacts)), *logs]
+        self._files += [*databases, *next_logs]
         if any(log.signature for log in logs) or any(one.header for one in databases):  # of an engine that is known
             databases = tuple(one if one.recognised else replace(one, recognised=True) for one in databases)
         return SetFacts(
@@ -217,7 +224,7 @@ class SetReader:
             logs=tuple(logs),
             patches=patches,
             streaming=tuple(one for one in found if isinstance(one, StreamingFacts)),
-            next_logs=tuple(one for one in found if isinstance(one, NextLogFacts)),
+            next_logs=next_logs,
             checkpoints=tuple(one for one in found if isinstance(one, CheckpointFacts)),
             flush_maps=tuple(one for one in found if isinstance(one, FlushMapFacts)),
             aside=tuple(self._aside),
@@ -262,6 +269,9 @@ def facts_of_archive(
         if reader.wants(file):
             path = placed.get(entry.number)
             kept = None if recorded is None else recorded.seen(entry.number, entry.size)
+            if file.is_next_log and kept is None and path is None and archive.is_locked:
+                reader.add_next(file)
+                continue
             if kept is None or examine or path is not None:
                 now = (seen and seen(entry.number)) or _look(archive, entry, path, examine=examine)
                 if kept is not None and not examine:
@@ -333,6 +343,16 @@ def _content_digest(archive: Archive, entry: Entry) -> bytes | None:
     return content_digest(archive, entry) if entry.key is not None and is_log else None
 
 
+def _kept_as_it_is(file: SetFile, seen: Inspection) -> FileFacts | None:
+    """Return the facts of a patch file, or of a log that was being prepared; None for any other file."""
+    if file.is_patch:
+        return PatchFacts(**_base(file), trailer=seen.trailer)
+    if not file.is_next_log or seen.identity.kind in {*_DATABASES, FileKind.STREAMING_FILE}:
+        return None
+    log = _log(file, seen) if isinstance(seen.identity.header, LogHeader) else None
+    return NextLogFacts(**_base(file), log=None if log is None or log.damaged else named_as_next(log))
+
+
 def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     """Return the facts of a file whose content says nothing: its token or name may still say what it should be."""
     by_name = file.by_name.role
@@ -392,7 +412,7 @@ def _log(file: SetFile, seen: Inspection) -> LogFacts:
         expected_size=header.file_size,
         page_size=header.page_size,
         sector_size=header.sector_size,
-        reaches=_reaches(header),
+        reaches=reaches(header),
         previous_segments_xor=header.previous_segments_xor if header.has_segments_link else None,
         attached=tuple(
             AttachedDatabase(one.path, one.signature, one.attach_position, one.consistent_position)
@@ -415,50 +435,6 @@ def _with_patch(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> Datab
             foreign = f"{one.name}, its patch file, is of another backup: {why}"
             database = replace(database, trailer_fault=foreign, trailer_code=-552)
     return database
-
-
-def _reaches(header: LogHeader) -> int:
-    """Return the furthest position in the log before that a header gives; others may be of a history that was left."""
-    pairs = [(one.attach_position, one.consistent_position) for one in header.attachments]
-    found = (header.checkpoint, *chain.from_iterable(pairs))
-    return max((_bytes(at, header) for at in found if at.generation + 1 == header.generation), default=0)
-
-
-def _bytes(at: LogPosition, log: LogHeader | LogFacts) -> int:
-    return at.sector * log.sector_size + at.byte
-
-
-def _with_reach(logs: list[LogFacts], databases: Iterable[DatabaseFacts]) -> None:
-    """Note the furthest position in each log that is known from elsewhere: its content must reach it.
-
-    Args:
-        logs: The logs, by generation.
-        databases: The databases.
-    """
-    known: dict[tuple[Signature, int], list[tuple[LogPosition, str]]] = defaultdict(list)
-    for one in databases:
-        if (header := one.header) is not None:
-            # Of a dirty database the position of its last shutdown, of any other the mark may be of another stream.
-            mark = header.current_full.mark if header.is_streaming_copy else NO_POSITION
-            end = header.consistent_position if header.is_clean else NO_POSITION
-            for at in (header.attach_position, end, mark):
-                known[header.log_signature, at.generation].append((at, one.name))
-    later: dict[tuple[Signature, int, LogTime], tuple[int, str]] = {}  # what the logs of the next generation say
-    for generation, places in groupby(reversed(range(len(logs))), lambda at: logs[at].generation):
-        following, later = later, {}
-        for place in places:
-            log = logs[place]
-            if log.signature is None or generation is None:
-                continue
-            named = ((_bytes(at, log), name) for at, name in known.get((log.signature, generation), ()))
-            # A current log that ends before what a later one says is an earlier state, and the two do not link.
-            at_end = (0, "") if log.current else following.get((log.signature, generation, log.created), (0, ""))
-            reached, name = max((*named, at_end))
-            if reached:
-                logs[place] = replace(log, reached=reached, reached_by=name)
-            if log.reaches:
-                key = log.signature, generation - 1, log.previous_created
-                later[key] = max((log.reaches, log.name), later.get(key, (0, "")))
 
 
 def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generation: int | None = None) -> LogFacts:

@@ -1,0 +1,134 @@
+"""Files whose name says another thing than their header: the verdict says what they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import done, tokar
+from loose_facts import facts_of_folder
+from real_sets import load
+from recovery_sets import DATABASE, OTHER_STREAM, checkpoint, database, dirty, logs, write
+
+from tokar.sets.faults import FaultKind, Severity
+from tokar.sets.file_faults import database_faults
+from tokar.sets.judge import judge_set
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SET = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7)}
+FOREIGN = bytes(database(signature=OTHER_STREAM, log_signature=OTHER_STREAM))
+A_DATABASE = "a database by its header"
+
+
+def renamed(old: str, new: str, files: dict[str, bytes] = SET) -> dict[str, bytes]:
+    return {new if name == old else name: data for name, data in files.items()}
+
+
+WITH_CURRENT = renamed("edb00007.log", "edb.log")
+
+
+def last_lines(folder: Path, files: dict[str, bytes]) -> set[tuple[int, str]]:
+    """What every verb says of files in a folder, and of an archive of it."""
+    write(folder / "in", files)
+    done("create", "-q", folder / "a.tokar", folder / "in")
+    found = set()
+    for path in (folder / "in", folder / "a.tokar"):
+        for verb in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
+            result = tokar(*verb, path)
+            found.add((result.exit_code, result.stdout.splitlines()[-1]))
+    result = tokar("restore", "--dry-run", "--into", folder / "out", folder / "a.tokar")
+    found.add((9 if result.exit_code == 6 else result.exit_code, result.stdout.splitlines()[-1]))
+    return found
+
+
+@pytest.mark.parametrize("main", [dirty(5, 7), database()], ids=["dirty", "clean"])
+@pytest.mark.parametrize("name", ["SRUtmp.log", "edbtmp.log", "edb.log", "E00.log"])
+def test_a_database_under_the_name_of_a_log_is_a_database(tmp_path: Path, name: str, main: bytearray) -> None:
+    text = f"{name} is called {DATABASE} in the logs: recovery does not find it here"
+    files = renamed(DATABASE, name, SET | {DATABASE: bytes(main)})
+    assert last_lines(tmp_path, files) == {(9, f"NOT RESTORABLE: {text}")}
+
+
+@pytest.mark.parametrize("name", ["SRUtmp.log", "edbtmp.log", "edb.log", "edb00003.log"])
+@pytest.mark.parametrize("data", [SET[DATABASE], FOREIGN], ids=["a copy", "another"])
+def test_a_database_under_the_name_of_a_log_beside_a_whole_set_decides_nothing(
+    tmp_path: Path, name: str, data: bytes
+) -> None:
+    assert last_lines(tmp_path, SET | {name: data}) == {(0, "RESTORABLE")}
+
+
+@pytest.mark.parametrize("name", ["edb00006.log", "edb.log"])
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (SET[DATABASE], A_DATABASE),
+        (bytes(database()), A_DATABASE),
+        (FOREIGN, A_DATABASE),
+        (checkpoint(5), "a checkpoint by its header"),
+        (bytes(24576), "nothing but zeros"),
+        (b"text\n" * 4000, "no header of an ESE file"),
+        (b"", "empty"),
+    ],
+    ids=["its database", "an earlier one", "another database", "a checkpoint", "zeros", "text", "nothing"],
+)
+def test_what_stands_under_the_name_of_a_needed_log_is_named(tmp_path: Path, name: str, data: bytes, what: str) -> None:
+    files = {**renamed("edb00007.log", "edb.log"), name: data}
+    text = f"{DATABASE}: {name} cannot be read: {what}"
+    assert last_lines(tmp_path, files) == {(9, f"NOT RESTORABLE: {text}")}
+
+
+def test_the_database_itself_under_the_name_of_a_needed_log_is_named(tmp_path: Path) -> None:
+    files = {**logs(5, 7), "edb00006.log": SET[DATABASE]}
+    assert last_lines(tmp_path, files) == {(9, f"NOT RESTORABLE: edb00006.log cannot be read: {A_DATABASE}")}
+
+
+@pytest.mark.parametrize(
+    ("files", "old", "generation"),
+    [
+        (SET, "edb00007.log", 7),
+        (WITH_CURRENT, "edb.log", 7),
+        (WITH_CURRENT, "edb00006.log", 6),
+        (WITH_CURRENT, "edb00005.log", 5),
+        ({DATABASE: bytes(dirty(7, 7)), **logs(7, 7)}, "edb00007.log", 7),
+    ],
+    ids=["the last", "the current one", "one between", "the first", "the only one"],
+)
+def test_a_needed_log_that_is_called_as_the_next_one_is_named(
+    tmp_path: Path, files: dict[str, bytes], old: str, generation: int
+) -> None:
+    text = f"{DATABASE}: edbtmp.log holds generation 0x{generation:X}, and the engine looks for another name"
+    assert last_lines(tmp_path, renamed(old, "edbtmp.log", files)) == {(9, f"NOT RESTORABLE: {text}")}
+    if "edb.log" not in files:
+        done("restore", "-q", "--right-names", "--into", tmp_path / "out", tmp_path / "a.tokar")
+        assert (tmp_path / "out" / f"edb{generation:05X}.log").read_bytes() == files[old]
+
+
+@pytest.mark.parametrize("files", [SET, WITH_CURRENT], ids=["no current log", "current log"])
+def test_the_header_of_the_log_that_it_was_before_says_nothing(tmp_path: Path, files: dict[str, bytes]) -> None:
+    """A log is made ready from an older one that nobody needs any more."""
+    assert last_lines(tmp_path, files | {"edbtmp.log": logs(4, 4)["edb00004.log"]}) == {(0, "RESTORABLE")}
+
+
+def test_a_log_with_records_that_is_called_as_the_next_one_is_remarked(tmp_path: Path) -> None:
+    files = renamed("edb00007.log", "edbtmp.log", {**SET, DATABASE: bytes(dirty(5, 6))})
+    verdict = judge_set(facts_of_folder(write(tmp_path / "one", files), examine=True))
+    remark = next(one for one in verdict.faults if one.files == ("edbtmp.log",))
+    assert (remark.severity, remark.message.partition(":")[0]) == (
+        Severity.WARNING,
+        "edbtmp.log is log 0x7 by its header, with records",
+    )
+    begun = {**files, "edbtmp.log": logs(5, 7, filled=0)["edb00007.log"]}
+    verdict = judge_set(facts_of_folder(write(tmp_path / "two", begun), examine=True))
+    assert [one for one in verdict.faults if "edbtmp.log" in one.files] == []
+
+
+def test_a_block_that_is_doubled_is_called_that_and_not_blank(tmp_path: Path, samples: Path) -> None:
+    data = load(samples / "dissect")["default.edb"]
+    at = 11 * 4096  # page 10
+    for doubled in (data[:at] + data[at : at + 4096] + data[at:], data):
+        (database,) = facts_of_folder(write(tmp_path, {"default.edb": doubled}), examine=True).databases
+        faults = [one for one in database_faults(database) if one.blocks]
+        assert [one.kind for one in faults] == [FaultKind.PAGES_MISPLACED] * (doubled is not data)
+        assert all("blank" in one.consequences[0] for one in faults)
