@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import PartialError, StorageError, hint_of
-from tokar.restore.leftovers import Leftover, Owner, find_leftovers, remove_leftover
+from tokar.restore.leftovers import Leftover, Owner, find_leftovers, remove_leftovers
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,27 +33,26 @@ def clean(
     Example: tokar clean backups --remove
     """
     found = find_leftovers(folder)
-    removed: list[Leftover] = []
-    failed: list[StorageError] = []
-    for one in found if remove else ():
-        if one.owner is Owner.GONE:
-            try:
-                remove_leftover(one)
-                removed.append(one)
-            except StorageError as error:
-                failed.append(error)
+    removed: set[Path] = set()
+    first: StorageError | None = None
+    for one, error in remove_leftovers(one for one in found if remove and one.owner is Owner.GONE):
+        if error is None:
+            removed.add(one.path)
+        first = first or error
     if as_json:
-        rows = [{**fields_json(one, "path", "what", "size", "owner"), "removed": one in removed} for one in found]
-        output.as_json({"leftovers": rows})
+        output.as_json({"leftovers": (_json(one, removed) for one in found)})
     else:
         for one in found:
-            state = "removed" if one in removed else f"owner {one.owner.value}"
+            state = "removed" if one.path in removed else f"owner {one.owner.value}"
             output.line(f"{names.printable(one.path.name)}: {one.what}, {output.size_text(one.size)}; {state}")
         _sum_up(folder, found, remove=remove)
-    if failed:
-        first = failed[0]
+    if first is not None:
         message = f"not all could be removed: {first.message}"
         raise PartialError(message, path=first.path, hint=hint_of(first)) from first
+
+
+def _json(one: Leftover, removed: set[Path]) -> dict[str, Any]:
+    return {**fields_json(one, "path", "what", "size", "owner"), "removed": one.path in removed}
 
 
 def _sum_up(folder: Path, found: list[Leftover], *, remove: bool) -> None:

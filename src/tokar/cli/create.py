@@ -243,6 +243,6 @@ def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]
             **fields_json(sealed, "entries", "content_size"),
             "signatures": to_json(collection.signer.made if collection.signer else []),
         },
-        "left_out": [{"name": names.printable(one.name), "reason": one.reason} for one in collection.gathered.left_out],
+        "left_out": ({"name": names.printable(one.name), "reason": one.reason} for one in collection.gathered.left_out),
         "notes": [*collection.warnings, *collection.notes],
     }

@@ -118,11 +118,11 @@ def _json(path: str, found: SetOnDisk, databases: Sequence[DatabaseInSet]) -> di
             "entries": gathered.count,
             "content_size": gathered.size,
             "generations": {"low": generations[0], "high": generations[1]} if generations else None,
-            "left_out": [{"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out],
+            "left_out": ({"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out),
             "notes": [names.printable(one) for one in (*collection.warnings, *collection.notes)],
         },
-        "databases": [one.to_json() for one in databases],
-        "entries": [
+        "databases": (one.to_json() for one in databases),
+        "entries": (
             {
                 "token": one.token,
                 "token_name": token_name(one.token, collection.profile),
@@ -131,5 +131,5 @@ def _json(path: str, found: SetOnDisk, databases: Sequence[DatabaseInSet]) -> di
                 "size": one.state.size,
             }
             for one in gathered.candidates
-        ],
+        ),
     }

@@ -71,7 +71,7 @@ def recover_set(
     name_links(files.facts)
     if as_json:
         signed = to_json(signers.accepted) if signers else None
-        output.as_json({"note": FIRST_LINE, "databases": to_json(found), "signed_by": signed})
+        output.as_json({"note": FIRST_LINE, "databases": map(to_json, found), "signed_by": signed})
         return
     output.line(FIRST_LINE)
     for one in found:

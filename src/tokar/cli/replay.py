@@ -64,8 +64,8 @@ def replay_set(
     if reports or as_json:
         name_links(facts)
     if as_json:
-        chains = [{"name": one.name, "chain": to_json(one.chain)} for one in facts.databases if one.chain is not None]
-        output.as_json({"databases": to_json(reports), "chains": chains})
+        chains = ({"name": one.name, "chain": to_json(one.chain)} for one in facts.databases if one.chain is not None)
+        output.as_json({"databases": map(to_json, reports), "chains": chains})
     else:
         _print(facts, reports)
     off = any(one.chain is not None and one.chain.wrong for one in facts.databases)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -70,31 +71,70 @@ def remove_leftover(one: Leftover) -> None:
     Raises:
         StorageError: Its owner is at work, or it cannot be removed.
     """
-    with ExitStack() as held, Directory(os.path.realpath(one.path.parent)) as holder:
-        name = one.path.name
-        if name.startswith(STAGING_PREFIX):
-            if not name.startswith(LOCK_NAME):
-                if _is_busy(one.path.parent):
-                    raise StorageError(_AT_WORK, path=one.path, hint=_ENDED)
-                held.enter_context(Lock(holder, LOCK_NAME, _AT_WORK))
-            if not holder.has(name):
-                return  # a lock that was removed with what it was for
-            if _STAGED.fullmatch(name):
-                _remove_staged(holder, name)
-                return
-        descriptor = holder.open(name)
-        try:
-            if durable.try_lock(descriptor) is not True:
-                hint = "run this again when it has ended, or remove it by hand"
-                raise StorageError("its owner is at work, or the file system has no locks", path=one.path, hint=hint)
-            if not holder.is_same(name, descriptor):
-                raise StorageError(_MOVED, path=one.path, hint="run this again")
-            if os.name != "nt":
-                holder.remove(name)
-        finally:
-            os.close(descriptor)
-        if os.name == "nt":  # an open file cannot be removed there
+    for _, error in remove_leftovers([one]):
+        if error is not None:
+            raise error
+
+
+def remove_leftovers(found: Iterable[Leftover]) -> Iterator[tuple[Leftover, StorageError | None]]:
+    """Remove what has no owner any more, and yield each with the reason where it cannot be removed.
+
+    Owners are looked at again, under their locks: that of a folder is held once for all that restores left in it.
+    """
+    for (folder, is_of_restore), group in groupby(found, lambda one: (one.path.parent, _is_of_restore(one.path.name))):
+        with ExitStack() as held:
+            try:
+                holder = held.enter_context(Directory(os.path.realpath(folder)))
+                if is_of_restore:
+                    held.enter_context(_locked(holder, folder))
+            except StorageError as error:
+                yield from ((one, error) for one in group)
+                continue
+            for one in group:
+                yield one, _error_of_removing(holder, one.path)
+
+
+def _locked(holder: Directory, folder: Path) -> Lock:
+    """Take the lock of a folder where no restore is at work."""
+    if _is_busy(folder):
+        raise StorageError(_AT_WORK, path=folder, hint=_ENDED)
+    return Lock(holder, LOCK_NAME, _AT_WORK)
+
+
+def _is_of_restore(name: str) -> bool:
+    """Return whether a restore staged it, or noted how far it came: not its lock."""
+    return name.startswith(STAGING_PREFIX) and not name.startswith(LOCK_NAME)
+
+
+def _error_of_removing(holder: Directory, path: Path) -> StorageError | None:
+    """Remove something, and return the error where that fails."""
+    try:
+        _remove(holder, path)
+    except StorageError as error:
+        return error
+    return None
+
+
+def _remove(holder: Directory, path: Path) -> None:
+    name = path.name
+    if name.startswith(STAGING_PREFIX) and not holder.has(name):
+        return  # a lock that was removed with what it was for
+    if _STAGED.fullmatch(name):
+        _remove_staged(holder, name)
+        return
+    descriptor = holder.open(name)
+    try:
+        if durable.try_lock(descriptor) is not True:
+            hint = "run this again when it has ended, or remove it by hand"
+            raise StorageError("its owner is at work, or the file system has no locks", path=path, hint=hint)
+        if not holder.is_same(name, descriptor):
+            raise StorageError(_MOVED, path=path, hint="run this again")
+        if os.name != "nt":
             holder.remove(name)
+    finally:
+        os.close(descriptor)
+    if os.name == "nt":  # an open file cannot be removed there
+        holder.remove(name)
 
 
 def _is_busy(folder: Path) -> bool:
