@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import shutil
 from itertools import product
 from pathlib import Path
@@ -249,8 +250,11 @@ def test_what_rests_on_logs_that_nobody_examined_is_not_proven_and_a_restore_loo
     refusal = "RESTORABLE WITH LOSS: " if "not here" in words else "NOT RESTORABLE: "
     result = tokar("check", "--content", *sets)
     assert (result.exit_code, result.stdout.splitlines()[-1][: len(refusal)]) == (9, refusal)
-    result = tokar("restore", "--dry-run", "--into", tmp_path / "out", *sets)
+    result = tokar("restore", "--dry-run", "--progress", "json", "--into", tmp_path / "out", *sets)
     assert (result.exit_code, words in result.stdout.splitlines()[-1]) == (6, True)
+    shown = [json.loads(line) for line in result.stderr.splitlines() if '"phase": "examining"' in line]
+    sizes = {str(path): sum(map(len, part.values())) for path, part in zip(sets, (own, later), strict=False)}
+    assert {one["of"]: (one["bytes"], one["total"]) for one in shown} == {of: (n, n) for of, n in sizes.items()}
 
 
 def test_unlike_copies_of_a_log_that_cannot_be_read_are_refused_and_not_called_lost(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -223,7 +223,7 @@ def restore(
     target = None if until is None else parse_generation(until)
     with _known_with_error(showing) as known, ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
-        sets = stack.enter_context(OpenSets(paths, keyring, signers=signers))
+        sets = stack.enter_context(OpenSets(paths, keyring, signers=signers, watch=showing.watch))
         known.sets = sets
         chosen = sets.select(target, options)
         for problem in sets.problems:
@@ -236,7 +236,7 @@ def restore(
 
 def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing, known: _Known) -> None:
     """Plan, show the plan, and carry it out unless it was only to be shown."""
-    plan = plan_restore(sets, options)
+    plan = plan_restore(sets, options, watch=showing.watch)
     known.value, known.judged = partial(plan.to_json, iter), (plan.outcome, plan.chosen.archives[0].head.profile)
     if showing.talks:
         if plan.chosen.selection is not None:
@@ -397,6 +397,10 @@ class Showing:
     quiet: bool  # Print nothing but errors
     as_json: bool  # Print one JSON value
     signers: AllowedSigners | None = None  # Those of whom one signed each archive
+
+    def watch(self, size: int, of: str) -> AbstractContextManager[Callable[[int], None] | None]:
+        """Show how far the reading of content is on which the verdict hangs."""
+        return output.progress("examining", size, of=of, quiet=self.quiet)
 
     def unread(self, report: Report | None = None) -> tuple[str, ...]:
         """Return what was not looked at: what is only planned, or was in place already, reads no content."""

@@ -43,6 +43,7 @@ from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog
 from tokar.sets.start import ChainStart, up_to
+from tokar.sets.watching import Watch, unwatched
 from tokar.trust.signatures import AllowedSigners
 
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
@@ -55,6 +56,7 @@ class OpenSets:
         paths: The archives, and folders with archives.
         keyring: What opens encrypted content.
         signers: Those of whom one must have signed every archive.
+        watch: Shows how far reading is, where the verdict hangs on content that nobody examined.
 
     Raises:
         ArchiveError: The one archive that was named cannot be read.
@@ -63,7 +65,12 @@ class OpenSets:
     """
 
     def __init__(
-        self, paths: Iterable[Path | str], keyring: Keyring | None = None, *, signers: AllowedSigners | None = None
+        self,
+        paths: Iterable[Path | str],
+        keyring: Keyring | None = None,
+        *,
+        signers: AllowedSigners | None = None,
+        watch: Watch = unwatched,
     ) -> None:
         self._stack = ExitStack()
         self._keyring = keyring
@@ -72,7 +79,7 @@ class OpenSets:
         self._found = find_sets(paths, keyring=keyring, signers=signers, strict=len(paths) == 1)
         self.problems = self._found.problems  # What cannot be read
         self.missed: Sequence[ArchiveError] = ()  # What of that kept a restore from being chosen
-        self._found, self.chain = with_open_questions_examined(self._found, keyring)  # How the others fit together
+        self._found, self.chain = with_open_questions_examined(self._found, keyring, watch)  # How the others fit
 
     def select(self, until: int | None = None, options: RestoreOptions = NO_OPTIONS) -> ChosenSets:
         """Return what a restore takes from which set.
@@ -301,14 +308,14 @@ def choose_one(
     archive.demand_unique()
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if only:
-        facts = of_a_choice(_facts_of(archive, find_entries(archive.entries, only)))
+        facts = of_a_choice(facts_of(archive, find_entries(archive.entries, only)) if facts is None else facts)
         facts, renamed = right_names_of(facts, right_names=right_names)
         found = judge_set(facts, without=_beside_branch(facts, branch))
         names = {(0, number): name for number, name in renamed.items()}
         outcome, left_out = outcome_of(found, facts), _not_placed(found)
         refused = tuple(no_copies(without_copies(facts).databases))
         return replace(chosen, whole=False, outcome=outcome, left_out=left_out, names=names, no_copies=refused)
-    facts = _facts_of(archive, archive.entries) if facts is None else facts
+    facts = facts_of(archive, archive.entries) if facts is None else facts
     facts, renamed = right_names_of(facts, right_names=right_names)
     without = _beside_branch(facts, branch) if branch else without
     found = judge_set(facts, without=without)
@@ -340,7 +347,7 @@ def choose_one(
 
 
 def choose_among(
-    chosen: ChosenSets, content: MergedSet, only: Sequence[str], *, right_names: bool = False
+    chosen: ChosenSets, content: MergedSet, only: Sequence[str], *, right_names: bool, watch: Watch
 ) -> ChosenSets:
     """Return sets of a chain with the verdict on the files that are asked for, as `choose_one` judges those of one.
 
@@ -349,6 +356,7 @@ def choose_among(
         content: What is placed from them.
         only: The names of the entries that are asked for.
         right_names: Whether logs get the names that the engine looks for, where theirs are wrong.
+        watch: Shows how far reading is, where all content has to be read.
 
     Raises:
         NoSuchEntryError: A name in `only` fits no entry, or more than one.
@@ -356,7 +364,7 @@ def choose_among(
     """
     assert chosen.selection is not None
     origins = [content.origin(one) for one in find_entries(content.entries, only, numbered=content.keeps_numbers)]
-    parts = [_facts_of(each, [own for archive, own in origins if archive is each]) for each in chosen.archives]
+    parts = [facts_of(each, [own for archive, own in origins if archive is each], watch) for each in chosen.archives]
     facts, _ = right_names_of(of_a_choice(together(parts)), right_names=right_names)
     found = judge_set(facts)
     selection = replace(chosen.selection, missed=(), remarks=(), not_checked=())  # of all that is placed, not of these
@@ -477,7 +485,7 @@ def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
     )
 
 
-def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
+def facts_of(archive: Archive, entries: Sequence[Entry], watch: Watch = unwatched) -> SetFacts:
     """Return the facts of entries; of what is beside an engine alone, where none is of one: there may be a million."""
     if not any(tokens.role(token) in _OF_AN_ENGINE for token in tokens_of(entries)):
         entries = [entry for entry in entries if is_beside_a_set(entry.name, entry.size)]
@@ -485,4 +493,7 @@ def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
         return SetFacts(profile=archive.head.profile)
     facts = facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
     is_open = not (archive.is_locked or facts.were_verified) and any(one.is_open for one in judge_set(facts).faults)
-    return facts_of_archive(archive, entries=entries, examine=True) if is_open else facts  # what is found may refuse
+    if not is_open:
+        return facts
+    with watch(sum(one.size for one in entries), str(archive.path or archive.id.hex())) as progress:
+        return facts_of_archive(archive, entries=entries, examine=True, progress=progress)  # what is found may refuse

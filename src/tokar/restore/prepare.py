@@ -22,12 +22,12 @@ from tokar.codes import of_engine
 from tokar.errors import ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.entry_reader import Chunk
-from tokar.format.index import Entry
+from tokar.format.index import Entry, find_entries
 from tokar.format.verify import spare_damage
 from tokar.location_list import CERTUTIL_LIST, list_of, parse_location_list
 from tokar.paths import last_component
 from tokar.restore.ahead import ContentReader
-from tokar.restore.chosen import ChosenSets, choose_among, choose_one, for_hard_recovery, with_staying
+from tokar.restore.chosen import ChosenSets, choose_among, choose_one, facts_of, for_hard_recovery, with_staying
 from tokar.restore.guide import guide, guide_at
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.merged import MergedSet
@@ -52,6 +52,7 @@ from tokar.restore.targets import room_problems
 from tokar.sets.outcome import LastLine, with_damage, with_met, worst
 from tokar.sets.read import facts_of_logs
 from tokar.sets.selection import NotPlaced
+from tokar.sets.watching import Watch, unwatched
 from tokar.words import count_text, noun, some
 
 
@@ -109,12 +110,13 @@ class RestorePlan:
         }
 
 
-def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> RestorePlan:
+def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions, *, watch: Watch = unwatched) -> RestorePlan:
     """Look at the targets and return the complete plan. Nothing is written.
 
     Args:
         sets: An archive, or the sets of a chain (`OpenSets.select`).
         options: What is asked for. With `certutil`, each set of a chain gets a numbered folder of its own, in order.
+        watch: Shows how far reading is, where the verdict hangs on content that nobody examined.
 
     Raises:
         InputError: The options contradict each other.
@@ -124,7 +126,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         StorageError: A log that may stay cannot be read.
     """
     request = make_request(sets if isinstance(sets, Archive) else sets.archives[0], options)
-    chosen = sets if isinstance(sets, ChosenSets) else _choose_one(sets, options)
+    chosen = sets if isinstance(sets, ChosenSets) else _choose_one(sets, options, watch)
     chosen = for_hard_recovery(chosen) if options.certutil is not None else chosen  # certutil registers it
     if request.existing is Existing.ROLL_FORWARD and (options.only or not chosen.whole):
         if options.only:
@@ -138,7 +140,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     request = _with_list(request, chosen.archives[0], chosen.paths, options)
     content, apart, met = _content(chosen, options)
     if options.only and chosen.selection is not None:
-        chosen = choose_among(chosen, content, options.only, right_names=options.right_names)
+        chosen = choose_among(chosen, content, options.only, right_names=options.right_names, watch=watch)
         met = chosen.left_out
     request = replace(request, left_out=apart, names=_right_names(chosen, content))
     request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
@@ -189,10 +191,16 @@ def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], opt
     return replace(request, location_list=list_of(rebuilt), notes=(note,))
 
 
-def _choose_one(archive: Archive, options: RestoreOptions) -> ChosenSets:
-    apart = options.tree is not None
+def _choose_one(archive: Archive, options: RestoreOptions, watch: Watch) -> ChosenSets:
+    archive.demand_unique()
+    entries = find_entries(archive.entries, options.only) if options.only else archive.entries
     chosen = choose_one(
-        archive, only=options.only, branch=options.branch, right_names=options.right_names, folders_apart=apart
+        archive,
+        only=options.only,
+        facts=facts_of(archive, entries, watch),
+        branch=options.branch,
+        right_names=options.right_names,
+        folders_apart=options.tree is not None,
     )
     return replace(chosen, damage=tuple(spare_damage(archive)))
 

@@ -32,6 +32,7 @@ from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import CHANGED_RECEIPT, RECEIPT_SUFFIX, Generations, read_receipt, receipt_path
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.seen import SeenFiles
+from tokar.sets.watching import Watch, unwatched
 from tokar.storage.bytesource import OverwritesInputError, read_start
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import logs_text
@@ -105,7 +106,7 @@ def set_of_archive(
         archive: The archive.
         label: What the set is called.
         examine: Whether to check all pages and log segments.
-        progress: Called with the bytes of content of each file that is done.
+        progress: Called with the bytes of content that are done.
         recorded: What the archive keeps, if that is at hand.
         seen: Returns what an entry says of itself, where that was examined already.
 
@@ -355,23 +356,30 @@ def open_again(found: BackupSet, copies: Sequence[str] = ()) -> Archive:
     return archive
 
 
-def examined(found: FoundSets, labels: Container[str], keyring: Keyring | None = None) -> FoundSets:
+def examined(
+    found: FoundSets, labels: Container[str], keyring: Keyring | None = None, watch: Watch = unwatched
+) -> FoundSets:
     """Return what was found, with the content of some of the sets examined, as far as it can be read.
 
     Args:
         found: What was found.
         labels: Which sets, by their labels.
         keyring: What opens encrypted content.
+        watch: Shows how far that is.
     """
-    return replace(found, sets=tuple(_examined(one, keyring) if one.label in labels else one for one in found.sets))
+    sets = (_examined(one, keyring, watch) if one.label in labels else one for one in found.sets)
+    return replace(found, sets=tuple(sets))
 
 
-def _examined(found: BackupSet, keyring: Keyring | None) -> BackupSet:
+def _examined(found: BackupSet, keyring: Keyring | None, watch: Watch) -> BackupSet:
     with suppress(ArchiveError), open_again(found) as archive:
         if keyring is not None:
             archive.unlock(keyring)
         if not archive.is_locked:
-            return replace(found, facts=set_of_archive(archive, label=found.label, examine=True).facts)
+            with watch(archive.summary.content_size, found.label) as progress:
+                return replace(
+                    found, facts=set_of_archive(archive, label=found.label, examine=True, progress=progress).facts
+                )
     return found
 
 

@@ -14,6 +14,7 @@ from tokar.sets.fault_list import in_order, listed
 from tokar.sets.logs import LogTable
 from tokar.sets.outcome import with_damage
 from tokar.sets.start import groups_of, make_start
+from tokar.sets.watching import Watch, unwatched
 
 
 def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
@@ -46,18 +47,21 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     return _chosen(chain) if len(starts) > 1 else chain
 
 
-def with_open_questions_examined(found: FoundSets, keyring: Keyring | None = None) -> tuple[FoundSets, Chain]:
+def with_open_questions_examined(
+    found: FoundSets, keyring: Keyring | None = None, watch: Watch = unwatched
+) -> tuple[FoundSets, Chain]:
     """Return sets that were found, and how they fit together; where content may refuse them, it is looked at.
 
     Args:
         found: The sets.
         keyring: What opens encrypted content.
+        watch: Shows how far a look is.
     """
     chain = build_chain(found.sets)
     faults = (one for faults in (chain.faults, *(each.faults for each in chain.verdicts)) for one in faults)
     if not any(one.is_open for one in faults):
         return found, chain
-    found = examined(found, {one.label for one in found.sets if not one.facts.were_verified}, keyring)
+    found = examined(found, {one.label for one in found.sets if not one.facts.were_verified}, keyring, watch)
     return found, build_chain(found.sets)
 
 

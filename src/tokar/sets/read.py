@@ -46,6 +46,7 @@ from tokar.sets.not_taken import with_not_taken
 from tokar.sets.reach import reaches, with_reach
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.server_list import list_facts
+from tokar.sets.watching import BytesRead, WatchedSource
 from tokar.storage.bytesource import FileSource
 
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
@@ -251,7 +252,7 @@ def facts_of_archive(
         archive: The archive.
         entries: The entries to read; all by default.
         examine: Whether to check all pages and log segments as well, which reads all content.
-        progress: Called with the bytes of content of each file that is done.
+        progress: Called with the bytes of content that are done.
         placed: Where entries have been restored to, by number: these files are read instead.
         recorded: What the archive keeps. It is taken in place of content; with `examine`, held against it.
         seen: Returns what an entry says of itself, where that was examined already, so that it is not read again.
@@ -263,7 +264,7 @@ def facts_of_archive(
     reader = SetReader(examine=examine, profile=archive.head.profile, by_procedure=archive.head.kind != "collected")
     placed = placed or {}
     for entry in archive if entries is None else entries:
-        file = SetFile.of_entry(entry, archive.head.profile)
+        file, done = SetFile.of_entry(entry, archive.head.profile), BytesRead(entry.size, progress)
         if examine:
             file = replace(file, content_digest=_content_digest(archive, entry))
         if reader.wants(file):
@@ -273,7 +274,7 @@ def facts_of_archive(
                 reader.add_next(file)
                 continue
             if kept is None or examine or path is not None:
-                now = (seen and seen(entry.number)) or _look(archive, entry, path, examine=examine)
+                now = (seen and seen(entry.number)) or _look(archive, entry, path, examine, done)
                 if kept is not None and not examine:
                     now = replace(now, report=kept.report)
                 elif recorded is not None and kept not in (None, now):
@@ -281,8 +282,7 @@ def facts_of_archive(
             else:
                 now = kept
             reader.add(file, now)
-        if progress is not None:
-            progress(entry.size)
+        done.finish()
     facts = replace(reader.facts(str(archive.path or "")), locations=list_facts(archive.head))
     left_out = archive.summary.extra.get("left_out", ())
     not_taken = [(one["name"], one["reason"]) for one in left_out]
@@ -293,12 +293,12 @@ def facts_of_archive(
     return replace(facts, databases=databases)
 
 
-def _look(archive: Archive, entry: Entry, path: Path | None, *, examine: bool) -> Inspection:
+def _look(archive: Archive, entry: Entry, path: Path | None, examine: bool, done: BytesRead) -> Inspection:
     """Return what an entry says of itself, or the file that it was restored to."""
     if path is None:
         archive.demand_key()
     with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
-        return inspect_file(source, examine=examine)
+        return inspect_file(WatchedSource(source, done) if examine else source, examine=examine)
 
 
 def facts_of_logs(paths: Iterable[Path]) -> SetFacts:
