@@ -194,12 +194,13 @@ def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number:
     """Return whether the logs of a set are on the run onto the databases of another; no start where all are older."""
     older, faults, touched = list[Fault](), list[Fault](), False
     said = {generation for fault in start.blocking for generation in fault.generations}
-    for stream, own in _streams(sets[number]).items():
+    for stream, own in (streams := _streams(sets[number])).items():
         run, highest = start.run_of(stream), logs.version_of(own[-1])
         if run is None or highest is None:
             continue
         if highest.generation < run.start:
-            older.append(_too_old(sets, start, number, run))
+            apart = own if len(streams) > 1 else ()
+            older.append(_too_old(sets[number].label, sets[start.number].label, run, apart))
             continue
         touched = True
         is_said = not run.logs and start.blocking  # the set with the databases says what is missing
@@ -209,8 +210,9 @@ def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number:
         faults += [fault] if (fault := start.unplayed(stream, on_run)) else []
     if not touched:
         return ChainVerdict(restorable=not older, start=None, faults=in_order(older))
-    faults += [*older, *start.blocking]
-    return ChainVerdict(restorable=not faults, start=start.number, faults=in_order(faults))
+    faults += start.blocking  # of two streams the logs of one may be below all that is needed
+    remarks = (replace(one, severity=Severity.WARNING) for one in older)
+    return ChainVerdict(restorable=not faults, start=start.number, faults=in_order([*faults, *remarks]))
 
 
 def _streams(backup_set: BackupSet) -> dict[bytes, list[LogFacts]]:
@@ -273,9 +275,9 @@ def _bring(fault: Fault, receipts: Sequence[str]) -> Fault:
     return replace(fault, next_step=f"add the archive that {some(receipts)} belongs to") if receipts else fault
 
 
-def _too_old(sets: Sequence[BackupSet], start: ChainStart, number: int, run: LogRun) -> Fault:
-    label = sets[number].label
-    return Rules.OLDER_THAN_FULL.fault(label, sets[start.number].label, run.start, files=(label,))
+def _too_old(label: str, start: str, run: LogRun, logs: Sequence[LogFacts] = ()) -> Fault:
+    what = f"{some(log.name for log in logs)} of {label}" if logs else label
+    return Rules.OLDER_THAN_FULL.fault(what, start, run.start, files=(label,))
 
 
 def _missing_full(sets: Sequence[BackupSet], backup_set: BackupSet, starts: Sequence[ChainStart]) -> Fault:

@@ -321,7 +321,7 @@ def _demand_sound(chain: Chain, used: Sequence[Version]) -> None:
     for number in sorted({version.copies[0].at for version in used}):
         names = {version.facts.name for version in used if version.copies[0].at == number}
         for fault in judge_set(chain.sets[number].facts, without=chain.without).blocking:
-            if names.intersection(fault.files):
+            if names.intersection(fault.files) and fault.kind is not FaultKind.LOG_FOREIGN:  # to others of its set
                 raise _refusal(fault)
 
 
