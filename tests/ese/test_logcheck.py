@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import reduce
+from operator import xor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -508,3 +510,37 @@ def test_buffers_of_any_size_give_the_same_report_of_segments(cuts: list[int]) -
         start += cut
     checker.update(data[start:])
     assert checker.finish() == checked_segments(data)
+
+
+def marks_by_the_book(data: bytes, last: int) -> int:
+    """The marks of a log whose last segment has that number, as registry.md spells them."""
+    segments = [data[at * SEGMENT_SIZE : (at + 1) * SEGMENT_SIZE] for at in range(1, last + 1)]
+    total = reduce(xor, (int.from_bytes(one[:8], "little") for one in segments[:-1]), 0)
+    power, bits = 1, 0
+    for at, byte in enumerate(segments[-1].rstrip(b"\0")[40:]):
+        power = power * 0x9E3779B97F4A7C15 % (1 << 64)
+        total += byte * power
+        bits |= (total * power >> 63 & 1) << at
+    return bits
+
+
+@given(st.integers(41, SEGMENT_SIZE), st.integers(41, SEGMENT_SIZE), st.integers(0, 9))
+def test_the_marks_of_a_later_state_begin_with_those_of_the_earlier_one(first: int, second: int, seed: int) -> None:
+    whole = bytes(40) + bytes(random.Random(seed).choices(range(1, 256), k=SEGMENT_SIZE - 40))
+    used, later = sorted((first, second))
+    before = seed * 0x1234567890ABCDEF % (1 << 64)
+    states = [logcheck.tail_marks(before, whole[:at].ljust(SEGMENT_SIZE, b"\0")) for at in (used, later)]
+    reports = [LogReport(unit="segments", expected_size=1, size=1, used=at, marks=marks) for at, marks in states]
+    assert [one.used for one in reports] == [used, later]
+    assert all(one.is_marked for one in reports)
+    assert reports[0].begins_as(reports[1])
+    other = logcheck.tail_marks(before ^ 1 << seed, whole)[1]
+    assert used < 140 or not reports[0].begins_as(replace(reports[1], used=SEGMENT_SIZE, marks=other))
+
+
+def test_the_marks_of_a_log_are_those_of_its_last_segment() -> None:
+    data = bytes(log_bytes(log_header(), 3))
+    report = check_log(BytesSource(data))
+    last = report.end // SEGMENT_SIZE - 1
+    assert int.from_bytes(report.marks, "little") == marks_by_the_book(data, last)
+    assert report.used == len(data[last * SEGMENT_SIZE : (last + 1) * SEGMENT_SIZE].rstrip(b"\0"))

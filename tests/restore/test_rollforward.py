@@ -13,6 +13,7 @@ from small_sets import write
 
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import LogHeader
+from tokar.ese.page import seal_segment
 from tokar.ese.values import LogPosition
 from tokar.restore.inventory import engine_file, take_inventory
 from tokar.restore.rollforward import RolledForward, RollForward, look_for_continuing
@@ -301,6 +302,23 @@ def test_a_current_log_of_the_other_suffix_stands_for_none_of_the_set(tmp_path: 
     assert (staying(found), found.gives_way, found.problems) == ([], {}, ())
     later = look(tmp_path, jtx({"edb.log": TOP[7]}), SNAPSHOT, content=BEGUN)
     assert problem(later).startswith("edb.jtx holds generation 0x7, and the engine looks for another name")
+
+
+def ended_at(log: bytes, used: int) -> bytes:
+    """A log whose last segment, the first of it, was filled so far."""
+    return log[:4096] + seal_segment(log[4096 : 4096 + used].ljust(4096, b"\0"), 1) + bytes(len(log) - 8192)
+
+
+def test_of_two_states_that_end_in_one_segment_the_later_one_counts(tmp_path: Path) -> None:
+    earlier, later = ended_at(TOP[7], 900), ended_at(TOP[7], 1700)
+    found = look(tmp_path, {"edb.log": later}, SNAPSHOT, content=earlier)
+    assert (len(found.gives_way), found.problems) == (1, ())
+    found = look(tmp_path, {"edb.log": earlier}, SNAPSHOT, content=later)
+    assert (staying(found), found.gives_way, found.problems) == ([], {}, ())
+    parted = bytearray(later)
+    parted[4096 + 60] ^= 1
+    found = look(tmp_path, {"edb.log": ended_at(bytes(parted), 1700)}, SNAPSHOT, content=earlier)
+    assert "neither is proven to be an earlier state" in problem(found)
 
 
 OTHER_RECORDS = {"edb.log": BEGUN}

@@ -6,7 +6,7 @@ Importing this loads neither construct nor numpy; `tokar.ese.inspect` loads the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
@@ -21,6 +21,8 @@ CHECKED_KINDS: Final = {FileKind.DATABASE, FileKind.LOG, FileKind.STREAMING_FILE
 """Kinds whose content is looked at, or has a reason why not."""
 FAULT_LIMIT: Final = 1000
 """How many faults a report lists; all of them are counted."""
+RECORDS_AT: Final = 40
+"""Where the records of a segment begin, in logs of format 8."""
 LOG_CORRUPT: Final = -501
 LOG_SIZE_DIFFERS: Final = -541
 _CUT_COPY: Final = "JET_errBadBackupDatabaseSize, -561"
@@ -150,9 +152,29 @@ class LogReport:
     # The accumulated segment checksum, which the next log must repeat; None in format 7.
     segments_xor: int | None = None
     end: int = 0  # Where the valid content ends, in bytes from the start of the file; 0 where there is none
+    # Of format 8: the bytes of the last valid segment up to the last one that is not zero, and a bit for each byte of
+    # its records (`logcheck.tail_marks`): those of a later state of the log begin with them. 0 where nobody knows.
+    used: int = 0
+    marks: bytes = b""
     expected_size: int  # The file size that the header calls for
     size: int  # The bytes that came
     not_verified: str = ""  # Why the content was not verified; empty when it was
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether what its last segment holds is known, so that states of one log can be compared inside it."""
+        bits = self.used - RECORDS_AT
+        return bits > 0 and len(self.marks) == (bits + 7) // 8
+
+    @property
+    def without_marks(self) -> LogReport:
+        """The same without what its last segment holds."""
+        return replace(self, used=0, marks=b"") if self.used or self.marks else self
+
+    def begins_as(self, other: LogReport) -> bool:
+        """Return whether the shorter of two logs that end in one segment is the beginning of the longer one."""
+        mask = (1 << min(self.used, other.used) - RECORDS_AT) - 1
+        return not (int.from_bytes(self.marks, "little") ^ int.from_bytes(other.marks, "little")) & mask
 
     @property
     def is_blank(self) -> bool:

@@ -17,17 +17,20 @@ Sources: Microsoft, Extensible Storage Engine, logapi.hxx, logread_legacy.cxx, l
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import reduce
+from functools import cache, reduce
 from itertools import takewhile
 from operator import xor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tokar.ese.arrays import np
 from tokar.ese.blocksums import BlockSums, WholeBlocks, aligned_words
 from tokar.ese.checksum import flipped_bit, xor_words
-from tokar.ese.content_facts import FAULT_LIMIT, LogFault, LogFaultKind, LogReport
+from tokar.ese.content_facts import FAULT_LIMIT, RECORDS_AT, LogFault, LogFaultKind, LogReport
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.record import U8, U32, Record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _RANGES_SINCE: Final = 3704
 LARGEST_FILE: Final = 64 << 20
@@ -46,6 +49,7 @@ BATCH: Final = 256
 """Segments that are checked at a time: 1 MiB."""
 MOST_SEGMENTS: Final = 65536
 """A position counts its sectors in 16 bits, so nothing beyond can belong to the log."""
+_WEIGHT: Final = 0x9E3779B97F4A7C15  # odd, and its powers modulo 2^64 look like chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +178,33 @@ class RangeChecker:
         )
 
 
+def tail_marks(before: int, segment: bytes) -> tuple[int, bytes]:
+    """Return how many bytes of the last segment are in use, and a bit for each one from the first record on.
+
+    The bit is the highest one of a sum over all that goes before, with the byte: of two states of a log the bits of the
+    later one begin with those of the earlier one. Where they parted before, half of the bits from there on differ.
+
+    Args:
+        before: The accumulated checksum of the segments before.
+        segment: The segment.
+    """
+    used = max(len(segment.rstrip(b"\0")), RECORDS_AT)
+    count = used - RECORDS_AT
+    if not count:
+        return used, b""
+    weights = _weights()[:count]
+    sums = np.cumsum(np.frombuffer(segment, np.uint8, count, RECORDS_AT).astype(np.uint64) * weights)
+    bits = (sums + np.uint64(before)) * weights >> np.uint64(63)
+    return used, np.packbits(bits.astype(np.uint8), bitorder="little").tobytes()
+
+
+@cache
+def _weights() -> "npt.NDArray[np.uint64]":
+    """Return the powers of an odd number, modulo 2^64, from the first one on."""
+    powers: npt.NDArray[np.uint64] = np.cumprod(np.full(SEGMENT_SIZE, _WEIGHT, np.uint64), dtype=np.uint64)
+    return powers
+
+
 class _Class(Enum):
     VALID = "valid"
     STALE = "stale"
@@ -191,6 +222,7 @@ class SegmentChecker(WholeBlocks):
         self._sums = BlockSums(SEGMENT_SIZE, BATCH)
         # Of each segment: the stored checksum, what the computed one differs by, the position, whether all is zero.
         self._seen: list[tuple[int, int, int, bool]] = []
+        self._last = self._shadow = (0, b"")  # The last valid segment so far, and the shadow behind it, by their places
 
     def _take(self, view: memoryview) -> None:
         if len(self._seen) >= MOST_SEGMENTS:
@@ -202,6 +234,19 @@ class SegmentChecker(WholeBlocks):
         empty = np.bitwise_or.reduce(segments, axis=1) == 0
         columns = (stored, stored ^ computed, segments[:, 1], empty)
         self._seen += zip(*(column.tolist() for column in columns), strict=True)
+        self._keep_end(view, len(self._seen) - len(segments))
+
+    def _keep_end(self, view: memoryview, start: int) -> None:
+        """Keep the last valid segment of a batch, and what may stand for it; `start` is the number of the first one."""
+        for number in range(len(self._seen) - 1, max(start, self._header.header_sectors) - 1, -1):
+            kind = self._classify(number)
+            if kind in {_Class.VALID, _Class.SHADOW}:
+                at = (number - start) * SEGMENT_SIZE
+                kept = number, bytes(view[at : at + SEGMENT_SIZE])
+                if kind is _Class.VALID:
+                    self._last = kept
+                    return
+                self._shadow = kept
 
     def finish(self, size: int) -> LogReport:
         """Return what was found in a file of that many bytes."""
@@ -223,6 +268,8 @@ class SegmentChecker(WholeBlocks):
             counted.append(end + 1)
         else:
             faults += self._torn(first, classes, end)
+        total = reduce(xor, (self._seen[first + index][0] for index in counted), 0)
+        used, marks = self._marks(first + counted[-1], total) if counted else (0, b"")
         return LogReport(
             unit="segments",
             valid=classes.count(_Class.VALID),
@@ -232,11 +279,18 @@ class SegmentChecker(WholeBlocks):
             rescued=int(rescued),
             bad=len(faults),
             faults=tuple(faults[:FAULT_LIMIT]),
-            segments_xor=reduce(xor, (self._seen[first + index][0] for index in counted), 0),
-            end=(first + max(counted) + 1) * SEGMENT_SIZE if counted else 0,
+            segments_xor=total,
+            end=(first + counted[-1] + 1) * SEGMENT_SIZE if counted else 0,
+            used=used,
+            marks=marks,
             expected_size=self._header.file_size,
             size=size,
         )
+
+    def _marks(self, number: int, total: int) -> tuple[int, bytes]:
+        """Return what the last segment that counts holds, where it is at hand."""
+        kept = dict((self._shadow, self._last)).get(number)
+        return (0, b"") if kept is None else tail_marks(total ^ self._seen[number][0], kept)
 
     def _risen(self, first: int, classes: list[_Class], end: int) -> Iterator[int]:
         """Yield the segments behind the end that are of a later life of the file than one before, or than zeros."""

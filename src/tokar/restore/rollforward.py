@@ -20,7 +20,7 @@ from blake3 import blake3
 
 from tokar import names
 from tokar.errors import ExistingFileError, HeaderError
-from tokar.ese.content_facts import LogReport
+from tokar.ese.content_facts import RECORDS_AT, LogReport
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.inspect import inspect_file
 from tokar.ese.log import LogHeader
@@ -327,7 +327,8 @@ class _Look:
 def is_earlier_state(log: ByteSource, other: ByteSource) -> bool:
     """Return whether a log that was still being written is the other one as it was then, or all of it.
 
-    Both are in order, and have the same content up to its end; only the last sector was written again.
+    Both are in order, and have the same content up to its end; only the last sector was written again, and of a
+    segment the records that were in it stay.
     """
     one, later = (inspect_file(source, examine=True) for source in (log, other))
     header, found, there = one.identity.header, one.report, later.report
@@ -336,10 +337,10 @@ def is_earlier_state(log: ByteSource, other: ByteSource) -> bool:
     if not found.is_good or not there.is_good or found.end > there.end:
         return False
     begin, end = header.header_sectors * header.sector_size, found.end
-    if end < there.end:
-        end -= header.sector_size
-    size = max(end - begin, 0)
-    return log.read(begin, size) == other.read(begin, size)
+    last = end - header.sector_size
+    parts = [(begin, last), (last + RECORDS_AT, last + found.used)] if found.used else []
+    parts = parts or [(begin, end if end == there.end else last)]  # format 7
+    return all(log.read(at, max(stop - at, 0)) == other.read(at, max(stop - at, 0)) for at, stop in parts)
 
 
 def _digest(path: Path) -> bytes:

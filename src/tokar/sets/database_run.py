@@ -29,7 +29,7 @@ from tokar.sets.file_faults import OWN_LOG_FAULTS, database_faults, forked, log_
 from tokar.sets.links import LinkFault, LinkProof, altered, link
 from tokar.sets.logs import LogTable
 from tokar.sets.need import Basis, need_of
-from tokar.sets.version import are_complete
+from tokar.sets.version import Order, order_of
 from tokar.words import logs_text, noun, runs_of, some, spans
 
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED, FaultKind.PAGES_OFF_CHAIN}
@@ -108,15 +108,12 @@ class DatabaseRun:
             return
         for other in self._table.of(signature, log.generation or 0):
             own, its = log.comparable, other.comparable
-            same = other is log or other.created != log.created or (own and its == own)
-            if same:
+            if other is log or other.created != log.created or (own and its == own):
                 continue
-            told = log.content is not None and ((own and its) or log.content.segments_xor is not None)
-            if not told or log.content is None or other.content is None:
+            order = order_of(log, other)
+            if order is Order.UNTOLD:
                 self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
-            elif are_complete(log, other) and (
-                log.content.segments_xor != other.content.segments_xor or log.content.segments_xor is None
-            ):
+            elif order is Order.APART:
                 self._note(Rules.LOG_TWICE.of_log(log, other.name))
 
     @property

@@ -11,6 +11,7 @@ from tokar.sets.backup_set import BackupSet, FoundSets, examined
 from tokar.sets.chain import Chain, ChainVerdict, SparedSet, chain_faults, chain_verdict
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.fault_list import in_order, listed
+from tokar.sets.faults import FaultKind
 from tokar.sets.logs import LogTable
 from tokar.sets.outcome import with_damage
 from tokar.sets.start import groups_of, make_start
@@ -59,9 +60,12 @@ def with_open_questions_examined(
     """
     chain = build_chain(found.sets)
     faults = (one for faults in (chain.faults, *(each.faults for each in chain.verdicts)) for one in faults)
-    if not any(one.is_open for one in faults):
+    open_ones = [one for one in faults if one.is_open]
+    if not open_ones:
         return found, chain
-    found = examined(found, {one.label for one in found.sets if not one.facts.were_verified}, keyring, watch)
+    unlike = {label for one in open_ones if one.kind is FaultKind.LOG_DIFFERS for label in one.files}
+    wanted = {one.label for one in found.sets if one.label in unlike or not one.facts.were_verified}
+    found = examined(found, wanted, keyring, watch)
     return found, build_chain(found.sets)
 
 

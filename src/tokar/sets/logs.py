@@ -26,7 +26,7 @@ from tokar.sets.file_faults import log_fault
 from tokar.sets.links import LinkFault, LinkProof, altered, link
 from tokar.sets.log_names import LogNames
 from tokar.sets.need import need_of
-from tokar.sets.version import Version, gives_way, is_broken, is_whole
+from tokar.sets.version import Order, Version, is_broken, is_whole, order_of
 from tokar.words import meant, some
 
 _KNOWN: Final = 16  # How many generations are kept at hand: whoever asks for one asks for its neighbours
@@ -126,7 +126,7 @@ class LogTable:
             is_last = all(link(one.facts, each).fault for one in copies for each in self._later(one.facts))
             full = [one.facts for one in copies if is_last and good[id(one)] and self.finds(one.facts)]
             for one in copies if full else ():
-                good[id(one)] &= not any(gives_way(one.facts, other) for other in full)
+                good[id(one)] &= not any(order_of(one.facts, other) is Order.EARLIER for other in full)
             copies.sort(key=lambda one: (not good[id(one)], not self.finds(one.facts), one.facts.current, one.at))
         return Version(stream, generation, tuple(copies), sum(good.values()), is_last)
 
@@ -415,7 +415,7 @@ def _are_named_alike(log: LogFacts, other: LogFacts) -> bool:
     return other.leaf.lower() == log.leaf.lower() or (log.current and other.base == log.base)
 
 
-def _fullness(log: LogFacts, *, follows: bool, proven: bool) -> tuple[int, bool]:
+def _fullness(log: LogFacts, *, follows: bool, proven: bool) -> tuple[int, int, bool]:
     """Return the place of a log among copies of it; `proven`: the next log told already which of them are right."""
-    fullness = 0 if proven or log.content is None else -log.content.valid
-    return fullness, log.current if follows else not log.current
+    valid, used = (0, 0) if proven or log.content is None else (log.content.valid, log.content.used)
+    return -valid, -used, log.current if follows else not log.current

@@ -32,12 +32,13 @@ _OWN: Final = {
 _TEXTS: Final = ("name", "note", "reached_by")
 _TIMES: Final = ("created", "previous_created")
 _REPORT: Final = {"valid": "I", "shadow": "I", "empty": "I", "end": "I", "segments_xor": "Q"}  # content
-_DAMAGE: Final = {"stale": "I", "rescued": "I", "bad": "I"}  # of it too, where there is any
-_REPORT_REST: Final = tuple(one.name for one in fields(LogReport) if one.name not in {*_REPORT, *_DAMAGE, "faults"})
+_DAMAGE: Final = {"stale": "I", "rescued": "I", "bad": "I", "used": "H"}  # of it too, where there is any
+_APART: Final = {*_REPORT, *_DAMAGE, "faults", "marks"}
+_REPORT_REST: Final = tuple(one.name for one in fields(LogReport) if one.name not in _APART)
 _CODES: Final = ("H", "H", *_OWN.values())  # the lengths of name and note first
 _PACKER: Final = struct.Struct("<" + "".join(_CODES))
 _REPORT_PACKER: Final = struct.Struct("<H" + "".join(_REPORT.values()))  # the length of the damage first
-_DAMAGE_PACKER: Final = struct.Struct("<" + "".join(_DAMAGE.values()))
+_DAMAGE_PACKER: Final = struct.Struct("<H" + "".join(_DAMAGE.values()))  # the length of the marks first
 _FAULT_PACKER: Final = struct.Struct("<BBII")  # kind and whether there is a segment, count of bits, offset, segment
 _KINDS: Final = tuple(LogFaultKind)
 _SPELLINGS: Final = ("08X", "05X", "08x", "05x")  # of the number in a name
@@ -124,11 +125,12 @@ def _without_number(text: str, number: int) -> tuple[str, tuple[Any, ...] | None
 
 
 def _pack_damage(content: LogReport) -> bytes:
-    """Return what is damaged or old in a log, as far as it is listed; nothing where nothing is."""
+    """Return what is damaged or old in a log, as far as it is listed, and how it ends; nothing where nothing is."""
     counts = [getattr(content, name) for name in _DAMAGE]
-    if not any(counts) and not content.faults:
+    if not any(counts) and not content.faults and not content.marks:
         return b""
-    return _DAMAGE_PACKER.pack(*counts) + b"".join(map(_pack_fault, content.faults))
+    head = _DAMAGE_PACKER.pack(len(content.marks), *counts)
+    return head + content.marks + b"".join(map(_pack_fault, content.faults))
 
 
 def _pack_fault(fault: LogFault) -> bytes:
@@ -204,8 +206,11 @@ def _report(data: bytes, absent: tuple[str, ...], rest: tuple[Any, ...], size: i
     counts: dict[str, Any] = dict(zip(_REPORT, _REPORT_PACKER.unpack_from(data)[1:], strict=True))
     counts |= {name: None for name in _REPORT if name in absent and name not in _OWN}
     if damage := data[_REPORT_PACKER.size :]:
-        counts |= dict(zip(_DAMAGE, _DAMAGE_PACKER.unpack_from(damage), strict=True))
-        counts["faults"] = tuple(_faults(damage[_DAMAGE_PACKER.size :]))
+        size_of_marks, *own = _DAMAGE_PACKER.unpack_from(damage)
+        counts |= dict(zip(_DAMAGE, own, strict=True))
+        marks_end = _DAMAGE_PACKER.size + size_of_marks
+        counts["marks"] = damage[_DAMAGE_PACKER.size : marks_end]
+        counts["faults"] = tuple(_faults(damage[marks_end:]))
     more = dict(zip(_REPORT_REST, rest, strict=True))
     return LogReport(**counts, **more | ({"size": size} if more["size"] is None else {}))
 

@@ -42,9 +42,10 @@ from tokar.sets.facts import (
     is_foreign,
 )
 from tokar.sets.linked import with_links_among
+from tokar.sets.links import link
 from tokar.sets.not_taken import with_not_taken
 from tokar.sets.reach import reaches, with_reach
-from tokar.sets.recorded import RecordedFacts
+from tokar.sets.recorded import RecordedFacts, is_other
 from tokar.sets.server_list import list_facts
 from tokar.sets.watching import BytesRead, WatchedSource
 from tokar.storage.bytesource import FileSource
@@ -198,7 +199,14 @@ class SetReader:
         if facts is None:
             self._other_count += 1
         else:
-            self._files.append(facts)
+            self._keep(facts)
+
+    def _keep(self, facts: FileFacts) -> None:
+        """Keep facts. Where a log goes on from the one before it, the marks of that decide nothing, and take room."""
+        before = self._files[-1] if self._files else None
+        if isinstance(before, LogFacts) and isinstance(facts, LogFacts) and not link(before, facts).fault:
+            self._files[-1] = replace(before, content=before.content and before.content.without_marks)
+        self._files.append(facts)
 
     def facts(self, source: str = "") -> SetFacts:
         """Return the facts so far.
@@ -277,7 +285,7 @@ def facts_of_archive(
                 now = (seen and seen(entry.number)) or _look(archive, entry, path, examine, done)
                 if kept is not None and not examine:
                     now = replace(now, report=kept.report)
-                elif recorded is not None and kept not in (None, now):
+                elif recorded is not None and is_other(kept, now):
                     recorded.unlike.append(entry.name)
             else:
                 now = kept

@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from itertools import groupby
@@ -145,6 +145,8 @@ class FactWriter:
         fact = Fact.of(seen)
         if fact is None:
             return
+        if self._writer.key is not None and fact.log is not None:  # of what is encrypted they would tell too much
+            fact = replace(fact, log=fact.log.without_marks)
         piece = canonical_json.encode({"entry": number, **_plain(fact)})
         if self._size + len(piece) + 1 > records.MAX_EXTRA_SIZE:
             self.flush()
@@ -250,6 +252,14 @@ class RecordedFacts:
             names = ("off", "off_count", "unattached", "unwritten", "unlinked")
             if any(getattr(kept, name) != getattr(chain, name) for name in names):
                 self.unlike.append(one.name)
+
+
+def is_other(kept: Inspection | None, now: Inspection) -> bool:
+    """Return whether what is kept of a file is not what its content says; what an encrypted one keeps is less."""
+    own, report = kept and kept.report, now.report
+    if isinstance(own, LogReport) and isinstance(report, LogReport) and not own.used:
+        now = replace(now, report=report.without_marks)
+    return kept not in (None, now)
 
 
 def _facts_in(archive: Archive, chains: list[Mapping[str, Any]], odd: list[str]) -> Iterator[Mapping[str, Any]]:

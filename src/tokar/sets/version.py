@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
+from tokar.ese.content_facts import LogReport
 from tokar.sets.by_generation import Copy
 from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Severity
@@ -21,17 +23,47 @@ def is_broken(log: LogFacts, *, hard: bool, last: bool) -> bool:
     return fault is not None and fault.severity is Severity.ERROR
 
 
-def are_complete(log: LogFacts, other: LogFacts) -> bool:
-    """Return whether neither of two copies of a log is an earlier state of the other: closed logs never are."""
-    alike = log.content is not None and other.content is not None and log.content.valid == other.content.valid
-    return alike or (not log.current and not other.current and is_whole(log) and is_whole(other))
+class Order(Enum):
+    """How the content of a copy of a log is to that of another one."""
+
+    SAME = "same"
+    EARLIER = "earlier"
+    """It is the beginning of the other: that was written on."""
+    LATER = "later"
+    APART = "apart"
+    """Neither is the beginning of the other."""
+    UNTOLD = "untold"
+    """Nobody looked, or what was found does not tell."""
 
 
-def gives_way(log: LogFacts, other: LogFacts) -> bool:
-    """Return whether a log is known to be an earlier state of another copy of it: that holds more."""
-    if log.content is None or other.content is None or are_complete(log, other):
-        return False
-    return log.content.valid < other.content.valid
+def order_of(log: LogFacts, other: LogFacts) -> Order:
+    """Return how two copies of a log are to each other: the one that holds more is the later state.
+
+    Closed logs are not written on. Of logs that end in one segment the marks of that tell which is the later state.
+    """
+    found, its = log.content, other.content
+    if found is None or its is None:
+        return Order.UNTOLD
+    are_closed = not log.current and not other.current and is_whole(log) and is_whole(other)
+    if found.valid != its.valid and not are_closed:
+        return Order.EARLIER if found.valid < its.valid else Order.LATER
+    if found.segments_xor is None:  # format 7: only equal bytes are known to be equal content
+        own, others = log.comparable, other.comparable
+        if own and others:
+            return Order.SAME if own == others else Order.APART
+        return Order.APART if found != its else Order.UNTOLD
+    if found.segments_xor == its.segments_xor:
+        return Order.SAME
+    return Order.APART if are_closed else _order_inside(found, its)
+
+
+def _order_inside(found: LogReport, its: LogReport) -> Order:
+    """Return how two logs are to each other that end in one segment."""
+    if not found.is_marked or not its.is_marked:
+        return Order.UNTOLD
+    if found.used == its.used or not found.begins_as(its):
+        return Order.APART
+    return Order.EARLIER if found.used < its.used else Order.LATER
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +115,9 @@ class Version:
 
     @property
     def is_uncompared(self) -> bool:
-        """Whether nobody looked yet which of the copies with unlike bytes are whole."""
-        logs = (copy.facts for copy in (self.copies[0], *self.differing))
-        return any(log.content is None and not log.is_opaque for log in logs)
+        """Whether nobody looked yet which of the copies with unlike bytes are whole, or hold more."""
+        first, *others = (copy.facts for copy in (self.copies[0], *self.differing))
+        return not first.is_opaque and any(order_of(first, one) is Order.UNTOLD for one in others)
 
 
 def _differ(one: LogFacts, other: LogFacts) -> bool:
@@ -97,7 +129,8 @@ def _differ(one: LogFacts, other: LogFacts) -> bool:
     found, its = one.content, other.content
     if found is None or its is None or not (one.is_keyed or other.is_keyed):
         return _digests_differ(one, other)
-    return found != its if found != its or found.segments_xor is not None else _digests_differ(one, other)
+    is_other = found.without_marks != its.without_marks
+    return is_other if is_other or found.segments_xor is not None else _digests_differ(one, other)
 
 
 def _digests_differ(one: LogFacts, other: LogFacts) -> bool:
