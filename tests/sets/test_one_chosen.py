@@ -281,11 +281,11 @@ def test_of_fulls_of_two_histories_the_last_line_says_that_a_branch_is_chosen(lo
             result = tokar(*verb, *given)
             line = result.stdout.splitlines()[-1]
             assert (result.exit_code, "each by itself: " + why in line) == (0, True)
-            assert "; restore with --branch LOG, a log of the history that is wanted" in line
+            assert "; choose one: tokar restore --branch LOG, a log of the history that is wanted" in line
         refused = planned(given)
         assert refused.exit_code == 6
         assert refused.stdout.splitlines()[-1].startswith(f"REFUSED: not all logs can be played: {why}")
-        assert refused.hint.startswith("restore with --branch LOG, a log of the history that is wanted")
+        assert refused.hint.startswith("choose one: tokar restore --branch LOG, a log of the history that is wanted")
         again = planned(given, "--full", "one.tokar")
         assert again.stdout.splitlines()[-1].startswith("REFUSED: not all logs can be played: histories parted at ")
         for log in ("one.tokar:edb00009.log", "other.tokar:edb00009.log"):

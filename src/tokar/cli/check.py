@@ -14,6 +14,7 @@ from tokar.check.report import CheckReport, RungResult, RungState
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.fault_lines import FaultLines
+from tokar.cli.hints import typeable
 from tokar.cli.options import (
     AcceptUnsigned,
     Json,
@@ -134,7 +135,7 @@ def _print(report: CheckReport) -> None:
         output.line(f"{output.safe(one.path)}{word}")
         for result in one.rungs:
             _print_rung(result, one.path, said)
-        output.lines("  next: ", one.next_steps)
+        output.lines("  next: ", map(typeable, one.next_steps))
     print_timeline(report.chain)
     output.lines("takes no part: ", (output.safe(str(one)) for one in report.spared))
     output.last_line(report.outcome, *(one.profile for one in report.chain.sets))

@@ -15,6 +15,7 @@ from tokar.as_json import fields_json
 from tokar.cli import completion, output
 from tokar.cli import examination as recorded
 from tokar.cli.encryption import NewPassphrase, RecipientFiles, RecipientTexts, recipients_of
+from tokar.cli.hints import typeable
 from tokar.cli.options import Force, Json, Quiet, Sign, archive_sink, make_signer, name_leftovers
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.examine import NOT_EXAMINED, Findings
@@ -148,7 +149,7 @@ def create(
     _warn_of_recovery(out, missing)
     for one in remarks:
         said = "" if talks and one.message in collection.notes else f"note: {names.printable(one.message)}; "
-        output.note(f"{said}next: {names.printable(one.next_step)}")
+        output.note(f"{said}next: {names.printable(typeable(one.next_step))}")
     if talks:
         _sum_up(out, collection, sealed, examination)
         output.last_line(outcome, collection.profile, say=output.note)
@@ -198,7 +199,8 @@ def _warn_of_recovery(out: str, missing: Sequence[Fault]) -> None:
     """Say what stands in the way of recovering the databases, also with --quiet: what is missing may still be had."""
     for fault in missing:
         of = f"{', '.join(fault.databases)}: " if fault.databases else ""
-        output.note(f"warning: {names.printable(of + fault.message)}; next: {names.printable(fault.next_step)}")
+        step = names.printable(typeable(fault.next_step))
+        output.note(f"warning: {names.printable(of + fault.message)}; next: {step}")
     if missing:
         output.note(f"warning: this set cannot be recovered as it is; all of it: tokar check {names.typed(out)}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from tokar.cli.hints import typeable
 from tokar.cli.output import line, safe
 
 if TYPE_CHECKING:
@@ -45,6 +46,6 @@ def _fault(sign: str, found: Fault | RungFault, indent: str) -> None:
     error = "the engine's error" if sign == "!" else "the engine's error, where it meets this"
     below += [f"{error}: {found.engine}"] if found.engine is not None else []
     below += [f"so: {consequence}" for consequence in found.consequences]
-    below += [f"next: {found.next_step}"] if found.next_step else []
+    below += [f"next: {typeable(found.next_step)}"] if found.next_step else []
     for text in below:
         line(f"{indent}  {safe(text)}")

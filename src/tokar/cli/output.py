@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TextIO
 
 from tokar import names, signals
 from tokar.as_json import fields_json, json_pieces
+from tokar.cli import hints
 from tokar.cli.progress import Log, ProgressForm, ProgressLines, shown_bar
 from tokar.cli.tables import aligned, cells, is_coloured, print_fitted
 from tokar.errors import (
@@ -132,6 +133,7 @@ def begin(verb: str = "error", *, patient: bool = False) -> None:
     _Output.form, _Output.verbose = ProgressForm.BAR, False
     _Output.patient, _Output.failure, _Output.input_is_taken = patient, None, False
     _Output.called.clear()
+    hints.begin()
 
 
 def call(path: str, name: str) -> None:
@@ -312,7 +314,7 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
         _say(f"rule: {rule} of the format\n")
     _print_notes(error)
     if hint := hint_of(error):
-        _say(f"hint: {safe(hint)}\n")
+        _say(f"hint: {safe(hints.typeable(hint))}\n")
 
 
 def report_interrupt(error: KeyboardInterrupt) -> None:
@@ -340,7 +342,7 @@ def error_json(error: ArchiveError) -> dict[str, Any]:
     value: dict[str, Any] = {
         "kind": error.word,
         **fields_json(error, "message", "path", "offset"),
-        "hint": hint_of(error),
+        "hint": hints.typeable(hint_of(error) or "") or None,
         "notes": list(getattr(error, "__notes__", ())),
         "exit_code": error.exit_code,
     }

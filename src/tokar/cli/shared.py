@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tokar.cli import output
+from tokar.cli import hints, output
 from tokar.cli.progress import ProgressForm
 from tokar.errors import InputError, StorageError
 
@@ -80,6 +80,7 @@ def with_shared(command: Any, *names: str) -> Any:
 
 def _invoked(run: Callable[[Any], Any], context: Any) -> Any:
     """Run a command with its log; name the variables of the environment that an error may come from."""
+    hints.begin(context.command.params)
     try:
         log = context.meta.get(_LOG)
         if log is not None:

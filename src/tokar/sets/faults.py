@@ -408,7 +408,8 @@ class Rules:
         "look for the log that the database was written with", -543, hard=-557, loss=COMMITTED_DAMAGED)
     LOG_FORKED = Rule(FaultKind.LOG_FORKED,
         "generation 0x{:X} is there more than once: beside {} there is {}, created at another time",
-        "restore with --branch LOG, a log of the history that is wanted; the others belong elsewhere", -515)
+        "choose one: tokar restore --branch LOG, a log of the history that is wanted; the others belong elsewhere",
+        -515)
     LOG_OF_OTHER_DATABASE = Rule(FaultKind.LOG_FOREIGN,
         "{} was written while {} was not attached, or another of its name",
         "find the logs that this database was written with; never mix files of two databases", -1216, hard=-531)
@@ -469,7 +470,7 @@ class Rules:
         _NO_LIST, severity=Severity.WARNING)
     LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "{} {} in none of the sets", _ADD_ARCHIVE, -543, hard=-557)
     HISTORIES_PARTED = Rule(FaultKind.LOG_FORKED, "histories parted at generation 0x{:X}: it is another log in {}",
-        "restore with --branch LOG, a log of the history that is wanted, or name its sets alone", -515)
+        "choose one: tokar restore --branch LOG, a log of the history that is wanted, or name its sets alone", -515)
     LOG_DIFFERS = Rule(FaultKind.LOG_DIFFERS, "{} is the same log in {}, and its bytes differ",
         "examine both with: tokar check --content; restore with the set whose copy is whole")
     LOG_UNCOMPARED = Rule(FaultKind.LOG_DIFFERS, f"{LOG_DIFFERS.text}: which of them is whole nobody looked at",

@@ -1,0 +1,62 @@
+"""Hints that can be typed: an option that the verb at work does not have is named with the verb that has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+_OF: Final = {
+    **dict.fromkeys(("--all", "--base", "--compress", "--force", "--recipient", "--sign", "--with-key"), "create"),
+    **dict.fromkeys(("--accept-damage", "--after", "--deadline", "--or-full", "--trace"), "backup"),
+    **dict.fromkeys(("--password-env", "--password-fd", "--recipients-file", "--truncate", "--type"), "backup"),
+    **dict.fromkeys(("--b3sums", "--entries", "--headers", "--page", "--pages", "--records", "--sums"), "inspect"),
+    **dict.fromkeys(("--content", "--rehearse", "--replay"), "check"),
+    **dict.fromkeys(("--embed", "--key"), "sign"),
+    "--list": "probe",
+    "--out": "recover",
+    "--output": "extract",
+    "--partial": "salvage",
+    "--remove": "clean",
+    "--root": "verify",
+    "--user": "backup",
+}
+"""The verb that is named for an option; `restore` for all others."""
+_OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+_ENDS: Final = re.compile("[;:]")  # What is said of one verb
+_VERB: Final = re.compile(r"\btokar ([a-z]+)\b")
+
+
+class _AtWork:
+    """The verb that was asked for."""
+
+    options: frozenset[str] | None = None  # What it takes; None as long as that is not known
+
+
+def begin(parameters: Iterable[Any] | None = None) -> None:
+    """Begin a command, with the parameters of its verb as soon as these are known."""
+    known = None if parameters is None else frozenset(name for one in parameters for name in one.opts)
+    _AtWork.options = known
+
+
+def verb_for(option: str) -> str:
+    """Return the verb that is named for an option that another one does not have."""
+    return _OF.get(option, "restore")
+
+
+def typeable(hint: str) -> str:
+    """Return a hint in which each option is one of the verb at work, or stands behind the verb that has it."""
+    known = _AtWork.options
+    if known is None or "--" not in hint:
+        return hint
+    named, parts, at = "", list[str](), 0
+    for found in _OPTION.finditer(hint):
+        option, between = found.group(), hint[at : found.start()]
+        named = "" if _ENDS.search(between) else named
+        named = next((one.group(1) for one in [*_VERB.finditer(_ENDS.split(between)[-1])][-1:]), named)
+        if option not in known and not named:
+            named = verb_for(option)
+            between += f"tokar {named} "
+        parts += [between, option]
+        at = found.end()
+    return "".join([*parts, hint[at:]])
