@@ -340,6 +340,8 @@ _ENGINE: Final = (
         _ENGINE_VERSION),
     (-623, "EngineFormatVersionSpecifiedTooLowForDatabaseVersion", "the database is newer than the engine may write",
         _ENGINE_VERSION),
+    (-625, "DbTimeBeyondMaxRequired", "a page is newer than the logs that its database needs",
+        "use another copy of the database"),
     (-800, "BackupAbortByCaller", "the caller ended the backup early", "take the backup again"),
     (-801, "BackupAbortByServer", "the server ended the backup", "take the backup again"),
     (-1003, "InvalidParameter", "bad parameter", _PARAMETER),

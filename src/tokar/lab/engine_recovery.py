@@ -62,12 +62,14 @@ class Redo:
         # Where each database was shut down last; one that was shut down later than a log says waits until then.
         self._consistent = {dbid: file.header.consistent_position for dbid, file in instance.files.items()}
         self._waiting: set[int] = set()
+        # Those that were shut down need no log: no page of them has a change from behind that (RUN-14).
+        self._shut = {dbid for dbid, file in instance.files.items() if file.header.is_clean}
 
     def play(self, log: LogContent) -> None:
         """Play one log.
 
         Raises:
-            EngineError: A page is damaged (-1018), or not in the state that the log expects (-566, -567).
+            EngineError: A page is damaged (-1018), or not in the state that the log expects (-566, -567, -625).
         """
         if not self._has_begun:
             self._has_begun = True
@@ -145,14 +147,14 @@ class Redo:
 
     def _put(self, record: Put, position: LogPosition) -> None:
         page = self._page(record.dbid, record.page)
-        if self._is_due(page, record.before, record.after):
+        if self._is_due(record.dbid, page, record.before, record.after):
             database_file.apply_put(page, record)
             self.instance.cache.changed(record.dbid, record.page, position)
 
     def _split(self, record: Split, position: LogPosition) -> None:
         cache = self.instance.cache
         source, target = self._page(record.dbid, record.source), self._page(record.dbid, record.target)
-        source_due = self._is_due(source, record.before, record.after)
+        source_due = self._is_due(record.dbid, source, record.before, record.after)
         if target.dbtime < record.after:
             # As when it was taken into use: to disk first, so that no two splits wait for each other.
             cache.flush(record.dbid, record.target)
@@ -167,10 +169,10 @@ class Redo:
 
     def _free(self, record: Free, position: LogPosition) -> None:
         previous, page = self._page(record.dbid, record.previous), self._page(record.dbid, record.page)
-        if self._is_due(previous, record.before, record.after):
+        if self._is_due(record.dbid, previous, record.before, record.after):
             database_file.apply_free_to_previous(previous, record)
             self.instance.cache.changed(record.dbid, record.previous, position)
-        if self._is_due(page, record.page_before, record.after):
+        if self._is_due(record.dbid, page, record.page_before, record.after):
             database_file.apply_free_to_page(page, record)
             self.instance.cache.changed(record.dbid, record.page, position)
         self._lead_back(record, record.previous, position)
@@ -180,11 +182,14 @@ class Redo:
         if not record.next_page:
             return
         page = self._page(record.dbid, record.next_page)
-        if self._is_due(page, record.next_before, record.after):
+        if self._is_due(record.dbid, page, record.next_before, record.after):
             database_file.apply_to_next(page, previous, record.after)
             self.instance.cache.changed(record.dbid, record.next_page, position)
 
-    def _is_due(self, page: Page, before: int, after: int) -> bool:
+    def _is_due(self, dbid: int, page: Page, before: int, after: int) -> bool:
+        if dbid in self._shut and page.dbtime >= after:
+            path = self.instance.files[dbid].path
+            raise EngineError(-625, f"page {page.number} is from after the shutdown of its database", path=path)
         return database_file.is_due(page, before, after, checked=self.instance.era.checks_dbtime)
 
     def _page(self, dbid: int, number: int) -> Page:
