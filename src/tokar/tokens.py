@@ -115,6 +115,8 @@ LOST_PROFILE: Final = "unknown"
 """What salvage writes where nothing of an archive says any more which profile it had."""
 SERVED: Final = frozenset({"edbbcli", "ntdsbcli", "certadm"})
 """The profiles of databases that a service owns: it recovers them, by its own procedure."""
+BASES: Final[Mapping[str, str]] = MappingProxyType({"ntdsbcli": "edb", "certadm": "edb"})
+"""The base names of the logs of a service that has one, whichever server it is on: Exchange has one for each group."""
 
 _NAMES: Final = {profile.name: {row.token: row.name for row in profile.rows} for profile in _PROFILES}
 _TOKENS: Final = {

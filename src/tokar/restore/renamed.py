@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.sets.beside import name_in_logs, without_copies
 from tokar.sets.facts import LogFacts, SetFacts
 from tokar.sets.log_names import BASE_LENGTH
@@ -60,11 +61,15 @@ def _with_right_names(facts: SetFacts, together: LogTable | None = None) -> tupl
         replace(
             log,
             name=log.name[: len(log.name) - len(log.leaf)] + name,
-            named_generation=log.generation,
+            named_generation=None if _is_current(name) else log.generation,
             base=name[:BASE_LENGTH].lower(),
-            current=False,
+            current=_is_current(name),
         )
         if name and 1 in {taken[claim], one and wanted[claim]}
         else log
         for log, name, claim, one in zip(logs, names, claims, sound, strict=True)
     )
+
+
+def _is_current(name: str) -> bool:
+    return parse_file_name(name).role is NameRole.CURRENT_LOG

@@ -185,6 +185,7 @@ class LogFacts(FileFacts):
     generation: int | None = None
     named_generation: int | None = None  # What a numbered name claims
     base: str = ""  # The base name of its stream in lower case, from the name
+    service_base: str = ""  # The one that its service looks for; empty where no such service is known
     current: bool = False  # Whether its name is that of the current log
     signature: Signature | None = None  # The log stream; None where the header cannot be read
     created: LogTime = NO_TIME  # When it was created

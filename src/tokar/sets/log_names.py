@@ -22,19 +22,22 @@ class _Names:
 
     def __init__(self) -> None:
         self.counts: Counter[Name] = Counter()
+        self.service_base = ""  # The base name that their service looks for, where one is known that has one
         self.begun: set[Name] = set()
 
     def note(self, log: LogFacts) -> None:
         self.counts[log.base, log.suffix] += log.has_engine_name
+        self.service_base = self.service_base or log.service_base
         if log.current:
             self.begun.add((log.base, log.suffix))
 
     @property
     def common(self) -> Name | None:
-        """What most of them are called by base, then as the current log ends."""
-        base = next((name[0] for name, _ in self.counts.most_common(1)), "")
+        """What their service calls them, else most of them are called, by base; then as the current log ends."""
+        base = self.service_base or next((name[0] for name, _ in self.counts.most_common(1)), "")
         key = {name: (name[0] == base, name in self.begun, count) for name, count in self.counts.items()}
-        return max(key, key=key.__getitem__, default=None)
+        found = max(key, key=key.__getitem__, default=None)
+        return (self.service_base, found[1]) if found is not None and self.service_base else found
 
 
 class LogNames:
@@ -63,10 +66,19 @@ class LogNames:
         """Return what the engine looks for in a stream; None where nothing tells."""
         return (self._wanted[key].common if key in self._wanted else None) or self._all[key].common
 
-    def right_name(self, key: bytes, log: LogFacts) -> str:
-        """Return the name of its generation as the engine looks for it; empty where none can be given."""
-        common = self.common(key)
-        base, suffix = common if common and self._all[key].counts[common] else (log.leaf[:BASE_LENGTH], "log")
+    def right_name(self, key: bytes, log: LogFacts, *, current: bool = False) -> str:
+        """Return the name of a log as the engine looks for it; empty where none can be given.
+
+        Args:
+            key: Its stream.
+            log: The log.
+            current: Whether it stays the current log: else the name is that of its generation.
+        """
+        common, names = self.common(key), self._all[key]
+        is_known = common and (names.counts[common] or names.service_base)
+        base, suffix = common if common and is_known else (log.leaf[:BASE_LENGTH], "log")
+        if current:
+            return f"{base}.{suffix}"
         like = self._examples.get((key, (base, suffix)))
         if like is not None:  # also in its spelling
             stem, _, suffix = like.leaf.rpartition(".")

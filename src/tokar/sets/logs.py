@@ -333,7 +333,7 @@ class LogTable:
         is_last = not log.current or (key in self._streams and log.generation == self._streams[key].generations[-1])
         if is_last and self.finds(log):
             return ""
-        return self._names.right_name(key, log)
+        return self._names.right_name(key, log, current=is_last and log.current)
 
     def continuing(self, signature: Signature, log: LogFacts) -> list[LogFacts]:
         """Return the logs that continue one, each once: more than one where histories parted after it."""

@@ -455,6 +455,7 @@ def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generati
         generation=by_name.generation if generation is None else generation,
         named_generation=by_name.generation,
         base=(by_name.base or "").lower(),
+        service_base=tokens.BASES.get(file.profile, ""),
         current=by_name.role is NameRole.CURRENT_LOG,
     )
 
