@@ -9,12 +9,13 @@ restore leaves out. Every verb must say the same: create and then check, check -
     ual      needs log 0x7C, which is not there             backup  a streaming copy with nine logs, all of it blank
 
 With a + after its name everything in the folder is taken (create --all): checkpoint, flush map, reserve logs. With a @
-it is a copy of the folder of a service (create --profile certadm).
+it is a copy of the folder of a service (create --profile certadm), whose logs have the base name edb.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -120,6 +121,7 @@ def logs(*generations: int) -> str:
 
 
 Row = tuple[str, "Callable[[Files], None]", Word, Kind | None, int | None, list[str]]
+BASE = re.compile(r"^SRU(?=(?:tmp|[0-9A-F]{5})?\.log$|\.chk$)")
 ROWS: dict[str, Row] = {}
 
 
@@ -501,6 +503,9 @@ def differences(title: str, folder: Path, *, verbs: int) -> Iterator[str]:
     name, work, word, kind, code, left_out = ROWS[title]
     files = sample(name)
     work(files)
+    if name.endswith("@"):
+        files = {BASE.sub("edb", one): data for one, data in files.items()}
+        left_out = [BASE.sub("edb", one) for one in left_out]
     path = folder / "a.tokar"
     options = ["--quiet", "--compress", "none", *{"+": ["--all"], "@": ["--profile", "certadm"]}.get(name[-1], [])]
     created = done("create", "--json", *options, path, write(folder / "set", files)).json()["outcome"]["word"]
