@@ -456,13 +456,74 @@ def _other_history(facts: SetFacts) -> SetFacts:
     )
 
 
+def untold(low: int, high: int) -> dict[str, bytes]:
+    """A database that needs logs, and whose header does not keep when the last of them was created."""
+    at = LogPosition(generation=low, sector=1)
+    needs: dict[str, Any] = {
+        "required_low": low,
+        "required_high": high,
+        "committed_high": high,
+        "consistent_position": at,
+    }
+    return {DATABASE: bytes(database(raw_state=int(DatabaseState.DIRTY_SHUTDOWN), **needs)), **part(low, high)}
+
+
 def test_a_full_stays_on_its_own_history(store: Store) -> None:
-    store.full(high=9)
+    store.add("full", untold(5, 9), "full")
     store.add("two", branch(9, 11))
     with pytest.raises(NotRestorableError, match="histories parted"):
         restorable(store.chain)
     assert sources(restorable(store.chain, 9)) == [("full", 5, 9)]
     assert store.verdict("two") == (False, [Kind.LOG_FORKED])
+
+
+@pytest.mark.parametrize("low", [9, 10, 11])
+def test_logs_of_another_history_than_the_header_proves_are_named_and_no_part_of_it(store: Store, low: int) -> None:
+    store.full(high=10)
+    other = branch(8, 12)
+    store.add("two", {name_of(at): other[name_of(at)] for at in range(low, 13)})
+    assert sources(restorable(store.chain)) == [("full", 5, 10)]
+    assert restorable(store.chain).unused == ("two",)
+    (remark,) = store.chain.verdict_on(next(one for one in store.sets if one.label == "two")).faults
+    assert (remark.kind, remark.severity) == (Kind.LOG_FORKED if low < 11 else Kind.LINK_BROKEN, Severity.WARNING)
+
+
+@pytest.mark.parametrize("low", [11, 12])
+def test_histories_that_part_after_what_the_header_proves_are_refused(store: Store, low: int) -> None:
+    store.add("full", {DATABASE: bytes(streaming(5, 10)), **part(5, 12)}, "full")
+    other = branch(11, 13)
+    store.add("two", {name_of(at): other[name_of(at)] for at in range(low, 14)})
+    with pytest.raises(NotRestorableError, match="histories parted"):
+        restorable(store.chain)
+
+
+def test_of_two_histories_in_other_sets_the_one_is_taken_that_the_header_names(store: Store) -> None:
+    others = branch(8, 10)
+    its = {DATABASE: bytes(dirty(9, 10, branch=1000)), **part(5, 7)}
+    store.add("full", its, "full")
+    store.add("one", part(8, 12))
+    store.add("two", others)
+    assert sources(restorable(store.chain)) == [("full", 0, 0), ("two", 9, 10)]
+    assert [store.verdict(name)[0] for name in ("full", "one", "two")] == [True, True, True]
+
+
+def test_a_log_before_the_parting_that_may_be_of_either_history_is_no_proof(store: Store) -> None:
+    """Logs of the older format do not say what was in the one before."""
+    old: dict[str, Any] = {"major": 7, "minor": 3704}
+    own = logs(5, 10, **old)
+    store.add("full", {DATABASE: bytes(dirty(5, 10)), **own}, "full")
+    store.add("two", logs(9, 11, after=own[name_of(8)], branch=1000, **old))
+    with pytest.raises(NotRestorableError, match="histories parted"):
+        restorable(store.chain)
+
+
+def test_a_needed_log_that_the_next_one_contradicts_proves_no_history(tmp_path: Path) -> None:
+    store = Store(tmp_path, examine=True)
+    spoilt = {**part(5, 9), name_of(10): rewritten_at(TOP[10], 3)}
+    store.add("full", {DATABASE: bytes(dirty(5, 10)), **spoilt}, "full")
+    store.add("later", part(11, 12))
+    with pytest.raises(NotRestorableError):
+        restorable(store.chain)
 
 
 def test_a_clean_database_that_says_no_log_goes_on_from_the_first(store: Store) -> None:
@@ -485,7 +546,7 @@ def test_of_two_first_logs_after_a_clean_database_none_is_chosen(store: Store) -
 
 
 def test_a_log_that_does_not_continue_ends_the_run(store: Store) -> None:
-    store.full()
+    store.add("full", untold(5, 7), "full")
     store.add("odd", logs(8, 9, branch=70))
     assert store.verdict("odd") == (False, [Kind.LINK_BROKEN])
     with pytest.raises(NotRestorableError, match="does not continue"):

@@ -211,8 +211,8 @@ def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number:
     if not touched:
         return ChainVerdict(restorable=not older, start=None, faults=in_order(older))
     faults += start.blocking  # of two streams the logs of one may be below all that is needed
-    remarks = (replace(one, severity=Severity.WARNING) for one in older)
-    return ChainVerdict(restorable=not faults, start=start.number, faults=in_order([*faults, *remarks]))
+    faults += (replace(one, severity=Severity.WARNING) for one in older)
+    return _verdict_of(start.number, faults)
 
 
 def _streams(backup_set: BackupSet) -> dict[bytes, list[LogFacts]]:
@@ -228,13 +228,11 @@ def _streams(backup_set: BackupSet) -> dict[bytes, list[LogFacts]]:
 def _way_faults(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, goal: Version) -> Iterator[Fault]:
     """Yield why a run does not come to a log."""
     first = first_off(logs, run, goal)
-    if first is None or is_beside(logs, run, goal):
-        return  # it is reached, or recovery does not find the way there
-    reached = run.at(first.generation)
-    if reached is not None:
-        yield fork_fault(sets, first.generation, (reached, first))
-    else:
-        yield end_fault(sets, logs, run, goal.generation)
+    if first is not None:
+        reached = run.at(first.generation)
+        fault = reached and fork_fault(sets, first.generation, (reached, first))
+        fault = fault or end_fault(sets, logs, run, goal.generation)
+        yield replace(fault, severity=Severity.WARNING) if is_beside(logs, run, goal) else fault
 
 
 def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: int) -> Fault:

@@ -23,7 +23,7 @@ from tokar.sets.faults import Fault, FaultKind, Rules
 from tokar.sets.judge import judge_set
 from tokar.sets.left_out import HARMLESS, LeftOut
 from tokar.sets.links import link
-from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside
+from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside, is_proven_other
 from tokar.sets.logs import stream_of
 from tokar.sets.missed import missed_with
 from tokar.sets.outcome import LastLine, LeftOpen, Word, badness, weigh
@@ -217,7 +217,7 @@ def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
     for version in chain.logs.of_stream(run.stream):
         if version.generation < run.start or run.at(version.generation) == version or version.sets == {number}:
             continue  # what the set with the databases itself has and does not reach, its own verdict names
-        if is_beside(chain.logs, run, version):
+        if is_beside(chain.logs, run, version) and not _goes_to_others(chain, run, version, number):
             continue
         first = first_off(chain.logs, run, version) or version
         reached = run.at(first.generation)
@@ -227,6 +227,13 @@ def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
             highest = max(one.generation for one in chain.logs.of_stream(run.stream))
             fault = end_fault(chain.sets, chain.logs, run, highest)
         raise _not_all(chain, run, fault)
+
+
+def _goes_to_others(chain: Chain, run: LogRun, version: Version, number: int) -> bool:
+    """Return whether a log is of another history, by what headers name, and that is the one of another full."""
+    others = (start.run_of(run.stream) for start in chain.starts if start.number != number)
+    found = any(one.at(version.generation) == version for one in others if one is not None)
+    return found and is_proven_other(chain.logs, run, version)
 
 
 def _not_all(chain: Chain, run: LogRun, cause: Fault) -> NotRestorableError:

@@ -26,6 +26,7 @@ class LogRun:
     start: int  # The generation with which recovery begins
     hard: bool = False  # Whether hard recovery plays them
     forks: tuple[Version, ...] = ()  # Where it ends because histories parted: the logs that could follow
+    proven: int = 0  # The generation up to which headers of its databases prove that they are of its history
 
     @property
     def versions(self) -> Iterator[Version]:
@@ -62,7 +63,8 @@ def follow(
         start: The generation with which recovery begins.
         floor: The generation below which it may not stop.
         hard: Whether hard recovery plays them.
-        wanted: Gives its logs that its own verdict places, by identity, which tell where it holds two histories.
+        wanted: Gives logs, by identity, which tell where there are two histories: those that its own verdict places,
+            and those that lead to the one that its databases name.
     """
     last = _first_version(logs, number, stream, start, wanted)
     if last is None:
@@ -72,6 +74,8 @@ def follow(
         found = logs.following(last) or logs.by_number(stream, last.generation + 1, last)
         own = _own(found, number, wanted)
         found = [one for one in found if one.is_found] or found
+        if len(found) > 1 and not own:
+            found = [one for one in found if one.is_one_of(wanted())] or found
         if len(own or found) != 1:
             return LogRun(stream, logs, tuple(run), floor, start, hard, tuple(own or found))
         last = (own or found)[0]
@@ -91,7 +95,7 @@ def _own(found: Sequence[Version], number: int, wanted: Wanted) -> list[Version]
     own = [one for one in found if number in one.sets]
     if len(own) < 2:
         return own
-    return [one for one in own if any(id(copy.facts) in wanted() for copy in one.copies)] or own
+    return [one for one in own if one.is_one_of(wanted())] or own
 
 
 def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wanted: Wanted) -> Version | None:
@@ -101,6 +105,8 @@ def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wante
     if own:
         return own[0]
     found = [one for one in found if one.is_found] or found
+    if len(found) > 1:
+        found = [one for one in found if one.is_one_of(wanted())]
     return found[0] if len(found) == 1 else None
 
 
@@ -125,10 +131,26 @@ def first_off(logs: LogTable, run: LogRun, goal: Version) -> Version | None:
 
 
 def is_beside(logs: LogTable, run: LogRun, goal: Version) -> bool:
-    """Return whether a log is of a history that begins with a wrong name, beside a log that is found and played."""
+    """Return whether a log is of a history that nobody wants: it begins with a wrong name, or a header tells."""
     first = first_off(logs, run, goal)
     reached = run.at(first.generation) if first is not None else None
-    return first is not None and reached is not None and reached.is_found and not first.is_found
+    is_misnamed = first is not None and reached is not None and reached.is_found and not first.is_found
+    return is_misnamed or is_proven_other(logs, run, goal)
+
+
+def is_proven_other(logs: LogTable, run: LogRun, goal: Version) -> bool:
+    """Return whether the history of a log parted from that of a run before what headers of its databases name."""
+    first = first_off(logs, run, goal)
+    if first is None:
+        return False
+    before = run.at(first.generation - 1)
+    if run.at(first.generation) is not None and first.generation <= run.proven:
+        # Of the older format the last log that both go on from may be of either.
+        is_told = first.facts.previous_segments_xor is not None
+        return is_told or before is None or before.generation < run.start
+    # Of that one the time of its creation tells: its content may have changed.
+    is_other = before is not None and before.facts.created != first.facts.previous_created
+    return is_other and first.generation - 1 <= run.proven
 
 
 def fork_fault(sets: Sequence[BackupSet], generation: int, versions: Sequence[Version]) -> Fault:

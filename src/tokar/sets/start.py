@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
-from tokar.ese.values import Signature
+from tokar.ese.values import LogTime, Signature
 from tokar.names import collision_key
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.beside import last_places, where_of, without_copies
@@ -271,7 +271,32 @@ def _run(
         floors.append(need.committed or database.header.consistent_position.generation)
     start, floor = max(1, min(starts)), max(floors)  # a database that names no log goes on from the first there is
     hard = any(need_of(database).hard for database in databases)
-    return follow(logs, number, stream, start=start, floor=floor, hard=hard, wanted=own)
+
+    @cache
+    def wanted() -> frozenset[int]:
+        return own() | frozenset(_leading(logs, stream, start, databases))
+
+    run = follow(logs, number, stream, start=start, floor=floor, hard=hard, wanted=wanted)
+    named = ((run.at(at), created) for at, created in filter(None, map(_last_named, databases)))
+    proven = (one.generation for one, created in named if one is not None and one.facts.created == created)
+    return replace(run, proven=max(proven, default=0))
+
+
+def _last_named(database: DatabaseFacts) -> tuple[int, LogTime] | None:
+    """Return the log that the header of a database names, by its generation and the time of its creation."""
+    need, header = need_of(database), database.header
+    if header is None or not header.last_log_time.is_set:
+        return None
+    return need.last_log or header.consistent_position.generation, header.last_log_time
+
+
+def _leading(logs: LogTable, stream: bytes, start: int, databases: Iterable[DatabaseFacts]) -> Iterator[int]:
+    """Yield the logs, by identity, that lead to those which the headers of databases name (`RUN-6`)."""
+    for generation, created in filter(None, map(_last_named, databases)):
+        line = [one for one in logs.versions(stream, generation) if one.facts.created == created]
+        while line:
+            yield from (id(copy.facts) for one in line for copy in one.copies)
+            line = logs.preceding(line[0]) if line[0].generation > start else []
 
 
 def _with_own_end(run: LogRun, number: int) -> LogRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import Enum
 
@@ -96,6 +97,10 @@ class Version:
     def is_found(self) -> bool:
         """Whether the engine finds a copy of it by its name."""
         return any(copy.facts.has_engine_name for copy in self.copies)
+
+    def is_one_of(self, logs: Container[int]) -> bool:
+        """Return whether a copy of it is one of some logs, which are given by identity."""
+        return any(id(copy.facts) in logs for copy in self.copies)
 
     def has_whole(self, log: LogFacts) -> bool:
         """Return whether a log is one of its whole copies."""
