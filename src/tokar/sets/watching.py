@@ -43,7 +43,7 @@ class BytesRead:
 
 
 class WatchedSource:
-    """A byte source whose reads are noted in a done."""
+    """A byte source of which it is counted how much was read."""
 
     def __init__(self, source: ByteSource, done: BytesRead) -> None:
         self._source = source
