@@ -232,7 +232,7 @@ def test_a_list_of_single_bytes_needs_its_code_page(tmp_path: Path) -> None:
     path = made(tmp_path / "b.tokar", (0x21, "edb.log", b"2"), location_list=location_list_json("a", raw))
     maps = ("--map", f"\\\\S\\C$={tmp_path}")
     refused(tokar("restore", path, *maps), "the path \\\\S\\C$\\caf<E9> cannot be decoded")
-    done("restore", path, *maps, "--code-page", "1252")
+    done("restore", "--accept-unrecoverable", path, *maps, "--code-page", "1252")
     assert contents(tmp_path / "café") == {"edb.log": b"2"}
 
 
@@ -242,7 +242,7 @@ def test_a_path_of_another_machine_needs_a_map(tmp_path: Path) -> None:
     result = tokar("restore", path)
     refused(result, "log-dir (0x82): the location \\\\DC1\\D$\\logs names another machine; needed for edb.log")
     assert result.hint == "--map '\\\\DC1\\D$=DIR' or --to log-dir=DIR/"
-    done("restore", path, "--map", f"\\\\dc1\\d:={tmp_path}/d")
+    done("restore", "--accept-unrecoverable", path, "--map", f"\\\\dc1\\d:={tmp_path}/d")
     assert contents(tmp_path / "d") == {"logs/edb.log": b"2"}
 
 
@@ -293,7 +293,15 @@ def test_two_files_of_one_name_are_a_collision(tmp_path: Path) -> None:
     result = tokar("restore", path, "--into", tmp_path / "out")
     refused(result, f"a/edb.log, b/EDB.LOG would be one file ({tmp_path}/out/edb.log)")
     assert not (tmp_path / "out").exists()
-    done("restore", path, "--into", tmp_path / "out", "--to", f"b/EDB.LOG={tmp_path}/two/edb.log")
+    done(
+        "restore",
+        "--accept-unrecoverable",
+        path,
+        "--into",
+        tmp_path / "out",
+        "--to",
+        f"b/EDB.LOG={tmp_path}/two/edb.log",
+    )
     assert contents(tmp_path) == {"b.tokar": path.read_bytes(), "out/edb.log": b"1", "two/edb.log": b"2"}
 
 
@@ -315,13 +323,13 @@ def test_a_name_that_is_not_safe_needs_a_place_of_its_own(tmp_path: Path, name: 
     result = tokar("restore", path, "--into", tmp_path / "out")
     refused(result, f"the name {shown} {why}")
     assert result.hint == "say where it goes: --to NAME=PATH"
-    done("restore", path, "--into", tmp_path / "out", "--to", f"{shown}={tmp_path}/safe.log")
+    done("restore", "--accept-unrecoverable", path, "--into", tmp_path / "out", "--to", f"{shown}={tmp_path}/safe.log")
     assert (tmp_path / "safe.log").read_bytes() == b"1"
 
 
 def test_a_name_that_climbs_out_stays_in(tmp_path: Path) -> None:
     path = made(tmp_path / "b.tokar", (0x21, "../../../../etc/up.log", b"1"), (0x21, "C:\\x\\drive.log", b"2"))
-    done("restore", path, "--into", tmp_path / "out")
+    done("restore", "--accept-unrecoverable", path, "--into", tmp_path / "out")
     assert contents(tmp_path / "out") == {"up.log": b"1", "drive.log": b"2"}
 
 

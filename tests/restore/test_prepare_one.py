@@ -27,7 +27,7 @@ from recovery_sets import DATABASE_SIGNATURE, flip, write
 from restore_helpers import plan_one, targets
 
 import tokar
-from tokar.errors import InputError, RestoreError
+from tokar.errors import InputError, NoSuchEntryError, RestoreError
 from tokar.ese.values import LogPosition, Signature
 from tokar.restore.chosen import choose_one
 from tokar.restore.merged import MergedSet
@@ -108,20 +108,45 @@ def test_a_recoverable_set_is_not_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("only", "last_line"),
     [
-        ([DATABASE], "NOT RESTORABLE: main.edb: logs 0x5-0x7 are missing"),
+        ([DATABASE], "NOT RESTORABLE: main.edb: logs 0x5-0x7 are in the archive, and not asked for"),
+        (["edb00005.log", "edb00007.log"], "NOT RESTORABLE: log 0x6 is in the archive, and not asked for"),
         ([DATABASE, *part(5, 7)], "NOT PROVEN: pages and log segments were not verified (tokar check --content)"),
         ([*part(5, 7)], "PART OF A CHAIN: needs a full that reaches 0x4"),
+        (["e*.LOG"], "PART OF A CHAIN: needs a full that reaches 0x4"),
         (["notes.txt"], f"NOT PROVEN: {NOTHING_TO_RECOVER}"),
     ],
 )
-def test_a_choice_of_files_gets_its_own_verdict_and_is_not_refused(
+def test_a_choice_of_files_gets_its_own_verdict_and_is_refused_as_any_plan(
     tmp_path: Path, only: list[str], last_line: str
 ) -> None:
     path = made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7), "notes.txt": b"x"})
     with tokar.open(path) as opened:
         plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out", only=only))
-    assert str(plan.chosen.outcome) == last_line
-    assert [(one.problems, one.recovery, len(one.steps)) for one, _ in plan.parts] == [((), None, len(only))]
+        accepted = plan_restore(opened, RestoreOptions(into=tmp_path / "out", only=only, accept_unrecoverable=True))
+    assert str(plan.chosen.outcome) == str(accepted.outcome) == last_line
+    assert plan.is_refused is last_line.startswith("NOT RESTORABLE")
+    count = 3 if only == ["e*.LOG"] else len(only)
+    assert [(one.problems, one.recovery, len(one.steps)) for one, _ in accepted.parts] == [((), None, count)]
+
+
+def test_what_was_not_asked_for_and_is_there_is_named_with_how_it_is_asked_for(tmp_path: Path) -> None:
+    path = made(tmp_path, {DATABASE: bytes(dirty(5, 8)), **part(5, 7)})
+    said = {}
+    for only in ([DATABASE, "edb00005.log", "edb00006.log"], [DATABASE, *part(5, 7)]):
+        with tokar.open(path) as opened:
+            plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out", only=only))
+        said[len(only)] = str(plan.outcome), str(plan.parts[0][0].problems[0].error.hint)
+    assert [line for line, _ in said.values()] == [
+        "NOT RESTORABLE: main.edb: logs 0x7-0x8 are missing",
+        "NOT RESTORABLE: main.edb: log 0x8 is missing",
+    ]
+    path = archive(tmp_path / "b.tokar", {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}, kind="collected").path
+    with tokar.open(path) as opened:
+        plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out", only=[DATABASE, "edb00005.log", "*6.log"]))
+    (problem,) = plan.parts[0][0].problems
+    assert str(problem.error.hint).startswith("ask for it too: --only edb00007.log; or leave --only out; --accept")
+    with tokar.open(path) as opened, pytest.raises(NoSuchEntryError, match=r"no entry has the name x\*"):
+        plan_restore(opened, RestoreOptions(into=tmp_path / "out", only=["x*"]))
 
 
 def test_a_choice_with_what_recovery_must_not_meet_says_so_in_the_last_line(tmp_path: Path) -> None:
@@ -157,7 +182,7 @@ def test_files_of_the_engine_never_stand_beside_a_choice(tmp_path: Path) -> None
     there.mkdir()
     (there / "edb00007.log").write_bytes(part(7, 7)["edb00007.log"])
     with tokar.open(path) as opened:
-        plan = plan_one(opened, into=there, only=[DATABASE])
+        plan = plan_one(opened, into=there, only=[DATABASE], accept_unrecoverable=True)
         assert [type(one.error).__name__ for one in plan.problems] == ["ExistingFileError"]
         plan = plan_one(opened, into=there, only=[DATABASE], existing="set-aside")
     assert [one.name for one in plan.asides] == ["edb00007.log"]

@@ -365,7 +365,8 @@ def test_an_older_current_log_that_is_placed_all_the_same_is_no_restorable_set(
     out = tmp_path / "out"
     assert run("restore", "--dry-run", "--into", out, *paths).exit_code == 0  # it is left out
     result = run("restore", "--dry-run", *way, out, *paths)
-    assert (result.exit_code, result.stdout.splitlines()[-1].startswith("NOT RESTORABLE: x/edb.log: ")) == (0, True)
+    last = result.stdout.splitlines()[-1]
+    assert (result.exit_code, last.startswith(f"ACCEPTED ({way[0]}): NOT RESTORABLE: x/edb.log: ")) == (0, True)
     assert "x/edb.log is placed all the same" in result.stdout
     assert "recovery will answer JET_errInvalidLogSequence, -515" in result.stdout
     assert "\nnext: before recovery begins, move away x/edb.log (" in result.stdout

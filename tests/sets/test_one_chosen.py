@@ -110,7 +110,8 @@ def test_a_database_that_is_not_placed_with_the_chosen_full_is_in_the_last_line(
     result = planned(sets, *options)
     assert (result.exit_code, tokar("check", *sets).exit_code) == (0, 0)  # it was asked for by name
     line = result.stdout.splitlines()[-1]
-    assert line.startswith("RESTORABLE WITH LOSS: ")
+    accepted, _, line = line.partition(": ")
+    assert (accepted, line.partition(": ")[0]) == ("ACCEPTED (--full)", "RESTORABLE WITH LOSS")
     assert " is not placed: " + step.format(*sets) in line
     assert f"next: {line.partition(': ')[2].partition(': ')[2]}" in result.stdout
     (missed,) = planned(sets, "--json", *options).json()["chain"]["missed"]

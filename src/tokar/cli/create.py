@@ -139,6 +139,8 @@ def create(
     is_plain &= all(one.kind == "unknown" for one in collection.gathered.candidates)
     # There may be very many, and they are done with: the verdict has need of the room.
     collection = replace(collection, gathered=replace(collection.gathered, candidates=()))
+    from tokar.sets.outcome import as_accepted  # noqa: PLC0415 - start-up time
+
     outcome, missing, remarks = (None, (), ()) if out == "-" else _judged(out, sealed, is_plain=is_plain)
     if as_json:
         known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
@@ -152,7 +154,7 @@ def create(
         output.note(f"{said}next: {names.printable(typeable(one.next_step))}")
     if talks:
         _sum_up(out, collection, sealed, examination)
-        output.last_line(outcome, collection.profile, say=output.note)
+        output.last_line(as_accepted(outcome, "ARCHIVED AS IT IS"), collection.profile, say=output.note)
 
 
 def _warn(out: str, examination: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import outcome_of_sets, place_sets, plan_restore
 from tokar.sets.choose import NotRestorableError
-from tokar.sets.outcome import UNREAD, LastLine, as_refused
+from tokar.sets.outcome import UNREAD, LastLine, as_accepted, as_refused
 from tokar.sets.selection import replaced
 from tokar.words import count_text, some
 
@@ -104,7 +104,9 @@ def restore(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", autocompletion=completion.entries, help="Restore only this entry; may be repeated."
+            metavar="NAME",
+            autocompletion=completion.entries,
+            help="Restore only this entry, or all that fit a pattern (edb*.log); may be repeated.",
         ),
     ] = None,
     existing: Annotated[
@@ -218,8 +220,9 @@ def restore(
                 signers.demand(archive)
             _restore(archive, options, showing, known)
         return
-    if accept_unrecoverable:
-        raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")
+    if accept_unrecoverable and not only:
+        why = "--accept-unrecoverable is for one archive, or with --only; of a chain what can be recovered is restored"
+        raise InputError(why, hint="--until GENERATION stops before what cannot; or name one archive alone")
     target = None if until is None else parse_generation(until)
     with _known_with_error(showing) as known, ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
@@ -258,7 +261,8 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(plan.chosen.archives)))
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
-        output.last_line(plan.outcome, plan.chosen.archives[0].head.profile, unread=showing.unread(report))
+        found = as_accepted(plan.outcome, f"ACCEPTED ({options.acceptance})")
+        output.last_line(found, plan.chosen.archives[0].head.profile, unread=showing.unread(report))
 
 
 def _called(chosen: ChosenSets) -> str:
@@ -317,7 +321,8 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
         if run.result is not None:
             _show(run.result, run.next_steps)
             output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(chosen.archives)))
-        output.last_line(run.outcome, chosen.archives[0].head.profile, unread=showing.unread())
+        found = as_accepted(run.outcome, f"ACCEPTED ({options.acceptance})")
+        output.last_line(found, chosen.archives[0].head.profile, unread=showing.unread())
 
 
 @dataclass

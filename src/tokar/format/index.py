@@ -8,6 +8,7 @@ all the others (STATE-4).
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from array import array
 from bisect import bisect_left
@@ -140,6 +141,37 @@ def find_entries(
             raise _not_one(text, found, path) if found else _no_entry(text, entries, path)
         result += found
     return result
+
+
+def find_fitting(entries: Sequence[Entry], wanted: Sequence[str], *, numbered: bool = True) -> list[Entry]:
+    """Return the entries that texts name, each as `find_entries` does, or as a pattern with `*` or `?`; each once.
+
+    Args:
+        entries: All entries.
+        wanted: What a person calls them.
+        numbered: Whether `#N` names an entry.
+
+    Raises:
+        NoSuchEntryError: A text fits no entry, or names more than one without being a pattern.
+    """
+    shapes = [text for text in wanted if {*"*?"} & {*text}]
+    found = find_entries(entries, [text for text in wanted if text not in shapes], numbered=numbered)
+    found += chain.from_iterable(_fitting(text, entries) for text in shapes)
+    return [*{entry.number: entry for entry in found}.values()]
+
+
+def _fitting(text: str, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries whose names fit a pattern: as they are shown, else in any case, or their leaves."""
+    whole = [entry for entry in entries if entry.name == text]
+    shape = re.compile(fnmatch.translate(names.collision_key(text).replace("[", "[[]")))
+    found = whole or [
+        entry
+        for entry in entries
+        if any(shape.match(names.collision_key(one)) for one in (entry.name, names.leaf_of(entry.name)))
+    ]
+    if not found:
+        raise _no_entry(text, entries, None)
+    return found
 
 
 def _not_one(text: str, found: Sequence[Entry], path: Path | str | None) -> NoSuchEntryError:

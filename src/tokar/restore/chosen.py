@@ -5,7 +5,7 @@ What takes no part is named. A target that cannot be reached is an error: nothin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +16,10 @@ from tokar.errors import ArchiveError, ExistingFileError, FormatError, LockedErr
 from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
-from tokar.format.index import Entry, find_entries
+from tokar.format.index import Entry, find_fitting
 from tokar.names import is_beside_a_set, typed
 from tokar.restore.merged import MergedSet
-from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
+from tokar.restore.next_steps import Recovery, RestoredSet, goes_on, recovery_of
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.restore.renamed import right_names_of
@@ -38,6 +38,7 @@ from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.left_out import HARMLESS
 from tokar.sets.linked import of_a_choice
 from tokar.sets.logs import LogTable
+from tokar.sets.not_asked import with_not_asked
 from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, refusal, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
@@ -292,8 +293,8 @@ def choose_one(
 
     Args:
         archive: The archive.
-        only: The names of the entries that are asked for; empty for all. A verdict on a choice refuses nothing and
-            leaves nothing out: each file was asked for. No file of the engine stays beside it, so it is about these.
+        only: The names of the entries that are asked for; empty for all. A choice leaves nothing out: each file was
+            asked for. No file of the engine stays beside it, so the verdict is about these, and refuses as any does.
         facts: What its files say of themselves, where that was read already.
         branch: The name of a log of the history that is wanted, where there are two.
         right_names: Whether logs get the names that the engine looks for, where theirs are wrong.
@@ -308,13 +309,12 @@ def choose_one(
     archive.demand_unique()
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if only:
-        facts = of_a_choice(facts_of(archive, find_entries(archive.entries, only)) if facts is None else facts)
+        facts = of_a_choice(facts_of(archive, find_fitting(archive.entries, only)) if facts is None else facts)
         facts, renamed = right_names_of(facts, right_names=right_names)
-        found = judge_set(facts, without=_beside_branch(facts, branch))
         names = {(0, number): name for number, name in renamed.items()}
-        outcome, left_out = outcome_of(found, facts), _not_placed(found)
         refused = tuple(no_copies(without_copies(facts).databases))
-        return replace(chosen, whole=False, outcome=outcome, left_out=left_out, names=names, no_copies=refused)
+        chosen = _judged(chosen, facts, lambda: facts_of(archive, archive.entries), _beside_branch(facts, branch))
+        return replace(chosen, whole=False, names=names, no_copies=refused)
     facts = facts_of(archive, archive.entries) if facts is None else facts
     facts, renamed = right_names_of(facts, right_names=right_names)
     without = _beside_branch(facts, branch) if branch else without
@@ -363,13 +363,22 @@ def choose_among(
         FormatError: The start of a database or log is damaged.
     """
     assert chosen.selection is not None
-    origins = [content.origin(one) for one in find_entries(content.entries, only, numbered=content.keeps_numbers)]
+    found = find_fitting(content.entries, only, numbered=content.keeps_numbers)
+    origins = [content.origin(one) for one in found]
     parts = [facts_of(each, [own for archive, own in origins if archive is each], watch) for each in chosen.archives]
     facts, _ = right_names_of(of_a_choice(together(parts)), right_names=right_names)
-    found = judge_set(facts)
     selection = replace(chosen.selection, missed=(), remarks=(), not_checked=())  # of all that is placed, not of these
-    outcome, left_out = outcome_of(found, facts), _not_placed(found)
-    return replace(chosen, recovery=None, outcome=outcome, left_out=left_out, problems=(), selection=selection)
+    chosen = replace(chosen, recovery=None, selection=selection)
+    return _judged(chosen, facts, lambda: together([facts_of(one, one.entries) for one in chosen.archives]))
+
+
+def _judged(
+    chosen: ChosenSets, facts: SetFacts, everything: Callable[[], SetFacts], without: Collection[int] = ()
+) -> ChosenSets:
+    """Return sets with the verdict on the files that are asked for."""
+    found = with_not_asked(judge_set(facts, without=without), facts, everything, len(chosen.archives))
+    problems, outcome = tuple(unrecoverable(found, facts, "what was asked for")), outcome_of(found, facts)
+    return replace(chosen, outcome=outcome, left_out=_not_placed(found), problems=problems)
 
 
 def _by_folder(chosen: ChosenSets) -> ChosenSets:
@@ -453,16 +462,6 @@ def _with_way(chosen: ChosenSets, where: Sequence[str]) -> ChosenSets:
 
     outcome = chosen.outcome and replace(chosen.outcome, why=told(chosen.outcome.why))
     return replace(chosen, outcome=outcome, not_checked=tuple(map(told, chosen.not_checked)))
-
-
-def goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
-    """Whether logs go on from where a clean database was shut down: a lagged copy, or one that is rolled forward."""
-    headers = [one.header for one in facts.databases if one.header is not None]
-    return any(
-        log.signature == header.log_signature and (log.generation or 0) > header.consistent_position.generation
-        for header in headers
-        for log in logs
-    )
 
 
 def _beside_branch(facts: SetFacts, branch: str) -> Collection[int]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from tokar.restore.chosen import ChosenSets, goes_on
+from tokar.restore.chosen import ChosenSets
 from tokar.restore.next_steps import (
     NO_PLACES,
     Guidance,
     Places,
     Recovery,
     RestoredSet,
+    goes_on,
     make_guidance,
     places_of,
     recovery_of,

@@ -22,7 +22,7 @@ from tokar.as_json import as_json, fields_json
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.restore.options import Request
 from tokar.restore.plan import Plan
-from tokar.sets.facts import DatabaseFacts, LogFacts, is_foreign
+from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.need import Basis, need_of
 from tokar.tokens import CHECKPOINT_DIR, LOG_DIR, Role, role
 
@@ -114,6 +114,16 @@ class Guidance:
             "never": list(self.never),
             "not_checked": list(self.not_checked),
         }
+
+
+def goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
+    """Whether logs go on from where a clean database was shut down: a lagged copy, or one that is rolled forward."""
+    headers = [one.header for one in facts.databases if one.header is not None]
+    return any(
+        log.signature == header.log_signature and (log.generation or 0) > header.consistent_position.generation
+        for header in headers
+        for log in logs
+    )
 
 
 def recovery_of(databases: Iterable[DatabaseFacts], *, more_logs: bool = False) -> Recovery:

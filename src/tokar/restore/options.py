@@ -65,6 +65,12 @@ class RestoreOptions:
         """Whether everything is placed, also what recovery must not meet."""
         return self.all_files or self.tree is not None
 
+    @property
+    def acceptance(self) -> str:
+        """The option that asks for files by name although recovery may fail or lose something; empty without one."""
+        given = ("accept_unrecoverable", "all_files", "tree", "full")
+        return next(("--" + name.replace("_", "-") for name in given if getattr(self, name)), "")
+
 
 NO_OPTIONS: Final = RestoreOptions()
 

@@ -33,7 +33,7 @@ from tokar.errors import (
 )
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import tokens_of
-from tokar.format.index import Entry, find_entries
+from tokar.format.index import Entry, find_entries, find_fitting
 from tokar.location_list import CERTUTIL_LIST, Kind, Location
 from tokar.paths import last_component
 from tokar.restore.collisions import collisions
@@ -191,7 +191,9 @@ class _Planner:
         """Return the entries that were asked for, in the order of the archive."""
         if not self._request.only:
             return self._entries
-        chosen = {entry.number for entry in self._find(self._request.only)}
+        chosen = {
+            entry.number for entry in find_fitting(self._entries, self._request.only, numbered=self._request.numbered)
+        }
         self._notes.append(f"{len(self._entries) - len(chosen)} entries were not asked for")
         return [entry for entry in self._entries if entry.number in chosen]
 

@@ -22,7 +22,7 @@ from tokar.codes import of_engine
 from tokar.errors import ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.entry_reader import Chunk
-from tokar.format.index import Entry, find_entries
+from tokar.format.index import Entry, find_fitting
 from tokar.format.verify import spare_damage
 from tokar.location_list import CERTUTIL_LIST, list_of, parse_location_list
 from tokar.paths import last_component
@@ -36,6 +36,7 @@ from tokar.restore.options import Apart, Request, RestoreOptions, make_request
 from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import (
     INCOMPLETE,
+    UNRECOVERABLE,
     Asides,
     Existing,
     Interrupted,
@@ -49,6 +50,7 @@ from tokar.restore.planner import add_problems, look_and_plan
 from tokar.restore.rebuilt import rebuilt_locations
 from tokar.restore.rollforward import RolledForward
 from tokar.restore.targets import room_problems
+from tokar.restore.unrecoverable import ALL_THE_SAME, met_all_the_same
 from tokar.sets.outcome import LastLine, with_damage, with_met, worst
 from tokar.sets.read import facts_of_logs
 from tokar.sets.selection import NotPlaced
@@ -142,6 +144,8 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions, *, watch: 
     if options.only and chosen.selection is not None:
         chosen = choose_among(chosen, content, options.only, right_names=options.right_names, watch=watch)
         met = chosen.left_out
+    if options.only and not options.as_it_lay:
+        chosen = replace(chosen, problems=(*chosen.problems, *met_all_the_same(met)))
     request = replace(request, left_out=apart, names=_right_names(chosen, content))
     request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
@@ -155,7 +159,18 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions, *, watch: 
         plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))
     )
     recovery = guide(chosen, plan, request, met)
-    return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
+    whole = RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
+    return _agreed(whole, options)
+
+
+def _agreed(plan: RestorePlan, options: RestoreOptions) -> RestorePlan:
+    """Return a plan that is refused where its last line says so, unless that was accepted by name (OUT-4)."""
+    outcome = plan.outcome
+    if plan.is_refused or outcome is None or not outcome.fails or options.acceptance:
+        return plan
+    problem = Problem(RestoreError(str(outcome), hint=ALL_THE_SAME), urgency=UNRECOVERABLE)
+    parts = [(add_problems(one, [problem]), content) for one, content in plan.parts]
+    return replace(plan, parts=tuple(parts))
 
 
 def outcome_of_sets(chosen: ChosenSets) -> LastLine | None:
@@ -193,7 +208,7 @@ def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], opt
 
 def _choose_one(archive: Archive, options: RestoreOptions, watch: Watch) -> ChosenSets:
     archive.demand_unique()
-    entries = find_entries(archive.entries, options.only) if options.only else archive.entries
+    entries = find_fitting(archive.entries, options.only) if options.only else archive.entries
     chosen = choose_one(
         archive,
         only=options.only,
@@ -270,7 +285,7 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
     if not any(isinstance(one.error, NoRoomError) for plan in parts for one in plan.problems):
         problems += room_problems(whole.directories, whole.seen)  # of all sets together
     parts[0] = add_problems(parts[0], problems)
-    return RestorePlan(chosen, tuple(zip(parts, contents, strict=True)), recovery)
+    return _agreed(RestorePlan(chosen, tuple(zip(parts, contents, strict=True)), recovery), options)
 
 
 def _plan(

@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Final
 
+from tokar.codes import of_engine
 from tokar.errors import RestoreError
 from tokar.names import leaf_of
 from tokar.restore.plan import UNRECOVERABLE, Problem
@@ -15,13 +16,20 @@ from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind
 from tokar.sets.judge import SetVerdict
+from tokar.sets.selection import NotPlaced
 
 ALL_THE_SAME: Final = "--accept-unrecoverable restores the files all the same"
 _MOST_NAMED: Final = 4  # databases
 
 
-def unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
-    """Yield what keeps a single archive from being recovered: each database with its root cause, then the rest."""
+def unrecoverable(found: SetVerdict, facts: SetFacts, of: str = "this set") -> Iterator[Problem]:
+    """Yield what keeps files from being recovered: each database with its root cause, then the rest.
+
+    Args:
+        found: What they come to.
+        facts: What they say of themselves.
+        of: What they are called.
+    """
     said: set[str] = set()
     of_a_stream = any(log.signature is not None for log in facts.logs)
     clean = [one.name for one in found.databases if one.verdict is Verdict.CLEAN]
@@ -29,13 +37,13 @@ def unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
         blocking = [fault for fault in database.faults if fault.blocks]
         said.update(fault.message for fault in blocking)
         if database.is_lost:
-            yield _problem_of(database.name, blocking[0] if blocking else None, clean)
+            yield _problem_of(database.name, blocking[0] if blocking else None, clean, of)
     undecided = (one for one in found.remarks if one.kind is FaultKind.LOG_FORKED and one.code is not None)
     for fault in (*found.blocking, *undecided):
         if fault.message not in said and (found.databases or of_a_stream):
             is_of_logs = not found.databases or all(one.verdict is Verdict.TEMPORARY for one in found.databases)
             whole = "what these logs are for" if is_of_logs and of_a_stream else "the set"
-            yield _problem_of(", ".join(fault.databases) or whole, fault, clean)
+            yield _problem_of(", ".join(fault.databases) or whole, fault, clean, of)
 
 
 def given_up(found: SetVerdict) -> tuple[str, ...]:
@@ -45,7 +53,7 @@ def given_up(found: SetVerdict) -> tuple[str, ...]:
     return tuple(sorted({"/i" if one.kind is FaultKind.DATABASE_NOT_HERE else "/a" for one in found.blocking}))
 
 
-def _problem_of(name: str, cause: Fault | None, clean: Sequence[str]) -> Problem:
+def _problem_of(name: str, cause: Fault | None, clean: Sequence[str], of: str) -> Problem:
     """Return what cannot be recovered as a problem, with the root cause, and with the clean databases beside it."""
     why = f": {cause.message}" if cause else ""
     code = f" ({cause.engine})" if cause and cause.engine else ""
@@ -55,10 +63,21 @@ def _problem_of(name: str, cause: Fault | None, clean: Sequence[str]) -> Problem
         only = " ".join(f"--only {shlex.quote(one)}" for one in [*leaves.values()][::-1][:_MOST_NAMED])
         step += f"{only} restores what needs no log; "
     error = RestoreError(
-        f"{name} cannot be recovered from this set{why}{code}",
+        f"{name} cannot be recovered from {of}{why}{code}",
         hint=f"{step}{ALL_THE_SAME}",
     )
     return Problem(error, urgency=UNRECOVERABLE)
+
+
+def met_all_the_same(files: Iterable[NotPlaced]) -> Iterator[Problem]:
+    """Yield files that were asked for although recovery stops at them."""
+    for one in files:
+        if one.code is not None and not one.is_harmless:
+            error = RestoreError(
+                f"{one.name} was asked for, and recovery must not meet it: {one.reason} ({of_engine(one.code)})",
+                hint=f"leave {one.name} out; {ALL_THE_SAME}",
+            )
+            yield Problem(error, urgency=UNRECOVERABLE)
 
 
 def of_a_chain(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 
 from tokar.ese.attachment import is_escaped
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import FileKind
 from tokar.ese.values import Signature
-from tokar.names import collision_key, is_plain, leaf_of, printable
+from tokar.names import collision_key, is_plain, leaf_of, printable, typed
+from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
 from tokar.sets.faults import Fault, Rules, Scope, Severity
 from tokar.sets.file_faults import database_faults
@@ -63,6 +65,27 @@ def no_copies(databases: Iterable[DatabaseFacts], *, beside: str = "") -> Iterat
     for one in databases:
         if one.header is not None and not one.is_backup_copy and not one.temporary:
             yield rule.fault(one.name, *more, files=(one.name,), databases=(one.name,))
+
+
+def not_with_copies(runs: Sequence[DatabaseRun], logs: Sequence[LogFacts]) -> Iterator[Fault]:
+    """Yield the databases that are no copies and lie beside copies, each with how the two kinds are restored."""
+    copies = [run for run in runs if run.need.hard]
+    for fault in no_copies((run.facts for run in runs), beside=copies[0].facts.name) if copies else ():
+        own = [run for run in runs if run.facts.name in fault.databases]
+        first, then = ("tokar restore ARCHIVE --into {} " + _by_name(part, logs) for part in (copies, own))
+        yield replace(fault, next_step=f"{first.format('DIR')}, and then {then.format('ANOTHER_DIR')}")
+
+
+def _by_name(runs: Iterable[DatabaseRun], logs: Sequence[LogFacts]) -> str:
+    """Return how databases and the logs that are played onto them are asked for."""
+    asked = [run.facts.name for run in runs]
+    for run in runs:
+        own = [log.name for log in run.run]
+        bases = {log.leaf[: len(log.base)] for log in run.run}
+        shapes = [f"{base}*.log" for base in bases if base]
+        theirs = {log.name for log in logs for shape in shapes if fnmatch(log.leaf.lower(), shape.lower())}
+        asked += shapes if theirs == {*own} and len(own) > 2 else own
+    return " ".join(f"--only {typed(one)}" for one in dict.fromkeys(asked))
 
 
 def current_faults(

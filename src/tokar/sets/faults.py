@@ -339,7 +339,7 @@ class Rules:
         "where the logs end another database has this place, {}: {}",
         "begin with the set that has it, or stop before it: tokar restore --until GENERATION", -1216)
     NO_COPY = Rule(FaultKind.NO_COPY, "{} is no copy from a backup, and {} is: hard recovery refuses it",
-        "restore it by itself: --only takes the copies, and then what is left", -615)
+        "restore the two apart, each with its logs: tokar restore ARCHIVE --only NAME --into DIR", -615)
     NO_COPIES = Rule(FaultKind.NO_COPY, "{} is no copy from a backup: hard recovery, which was asked for, refuses it",
         "restore with --into, into its folder while the service is stopped, and start the service then", -615)
     NO_CURRENT_LOG = Rule(FaultKind.NO_CURRENT_LOG,
@@ -424,6 +424,9 @@ class Rules:
     LOG_LINKED = Rule(FaultKind.LOG_UNREADABLE, DATABASE_LINKED.text, _LINKED)
     LOG_MISSING = Rule(FaultKind.LOG_MISSING, "{} {} missing",
         "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
+    LOG_NOT_ASKED = Rule(FaultKind.LOG_MISSING, "{} {} in {}, and not asked for", "leave --only out", -543, hard=-557)
+    DATABASE_NOT_ASKED = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about {}, in {} and not asked for",
+        LOG_NOT_ASKED.next_step, -1216, severity=Severity.LOSS)
     COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,
         "{} with committed transactions {} missing: the last transactions are lost",
         "find the log; only if it is gone for good, recover with loss: esentutl /r BASE /a",
@@ -447,7 +450,7 @@ class Rules:
         f"{_CHOOSE}, or put each chain into a folder of its own", severity=Severity.WARNING)
     DATABASES_APART = Rule(FaultKind.INSTANCES, "no one of the sets has all databases, and all logs: {0}",
         "begin with the one that needs the lowest log: tokar restore --full {1}; before recovery, put the databases of "
-        "the others beside it: tokar restore ARCHIVE --only DATABASE --into ANOTHER_DIR", severity=Severity.WARNING)
+        "the others beside it: tokar restore X --only DB --into DIR --accept-unrecoverable", severity=Severity.WARNING)
     STRAY_LOGS = Rule(FaultKind.STRAY_LOGS, "{}: of a log stream that no database here belongs to",
         _LEFT_OUT, -530, severity=Severity.WARNING)
     CHECKPOINT_DAMAGED = Rule(FaultKind.CHECKPOINT_DAMAGED, "the checkpoint {} cannot be read",

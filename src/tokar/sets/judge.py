@@ -19,7 +19,7 @@ from tokar.sets.beside import (
     current_faults,
     in_place_of_databases,
     may_give_way,
-    no_copies,
+    not_with_copies,
     pair_faults,
     together_faults,
     with_whole_copy,
@@ -366,8 +366,7 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     None of it is placed by a restore of its own accord, so most of this is a warning: about what happens if somebody
     places it by hand.
     """
-    if copies := [run.facts.name for run in runs if run.need.hard]:
-        yield from no_copies((run.facts for run in runs), beside=copies[0])
+    yield from not_with_copies(runs, facts.logs)
     yield from databases_not_here(facts, runs)
     yield from databases_renamed(runs)
     yield from together_faults(facts)

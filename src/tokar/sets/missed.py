@@ -13,7 +13,9 @@ from tokar.sets.faults import Fault, FaultKind, Rules
 from tokar.sets.judge import judge_set
 from tokar.sets.start import ChainStart, databases_in
 
-_BESIDE: Final = "put it beside before recovery begins: tokar restore {} --only {} --into ANOTHER_DIR"
+_BESIDE: Final = (
+    "put it beside before recovery begins: tokar restore {} --only {} --into ANOTHER_DIR --accept-unrecoverable"
+)
 _LOWER: Final = "begin with the set that needs the lowest log: tokar restore --full {}"
 _LATER: Final = "that needs logs up to 0x{0:X}: stop there or later (--until 0x{0:X}), or take an older full"
 

@@ -82,6 +82,11 @@ class LastLine:
         """Whether a restore is refused, unless what is lost is accepted, or the set is part of one at most."""
         return self.word in _REFUSED
 
+    @property
+    def fails(self) -> bool:
+        """Whether it says that recovery fails, or loses something."""
+        return self.word in {Word.NOT_RESTORABLE, Word.WITH_LOSS}
+
     def __str__(self) -> str:
         """Return the last line."""
         return f"{self.word}: {self.why}" if self.why else str(self.word)
@@ -285,6 +290,16 @@ def as_refused(found: LastLine | None, error: ArchiveError) -> LastLine | None:
     if found is None or not passes(found) or found.loses:
         return found
     return replace(found, before=f"REFUSED: {error}; the files alone: ")
+
+
+def as_accepted(found: LastLine | None, how: str) -> LastLine | None:
+    """Return what files come to that are kept or placed although recovery fails, or loses something.
+
+    Args:
+        found: What they come to.
+        how: What stands before it: why the command is done all the same.
+    """
+    return replace(found, before=f"{how}: ") if found and found.fails else found
 
 
 def with_damage(found: LastLine | None, errors: Iterable[ArchiveError]) -> LastLine | None:
