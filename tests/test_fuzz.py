@@ -20,6 +20,7 @@ PARSES = re.compile(
 NOTHING_OF_OTHERS = {
     "tokar.collect.found": "what it packed itself",
     "tokar.collect.packers": "what copies of its own process send",
+    "tokar.ese.content_facts": "bits of any value, of the length that is given with them",
     "tokar.lab.backup": "pages, which `lab-page` takes apart",
     "tokar.lab.calls": "a list, which `namelist` takes apart",
     "tokar.lab.server": "a token that it made itself, in the same process",
