@@ -11,6 +11,7 @@ from command_line import done, tokar
 from loose_facts import facts_of_folder
 from recovery_sets import DATABASE, DATABASE_SIGNATURE, OTHER_STREAM, database, dirty, logs, write
 
+from tokar.ese.values import LogPosition
 from tokar.sets.faults import FaultKind, Severity
 from tokar.sets.judge import judge_set
 
@@ -103,6 +104,18 @@ def test_the_second_database_of_a_stream_is_not_called_absent_where_it_is_a_link
     (fault,) = verdict.blocking
     assert (fault.message, fault.severity) == (f"{SECOND} {TEXT}", Severity.ERROR)
     assert [one.message for one in verdict.faults if "not here" in one.message] == []
+
+
+def test_a_link_is_missed_where_the_last_needed_log_names_no_database_although_it_must(tmp_path: Path) -> None:
+    """What is attached at the end the log before tells then, of a link as of any other database (`SFT-12`)."""
+    at = LogPosition(generation=5, sector=1)
+    first = logs(5, 6, attached=BOTH, attached_at=at)
+    main = dirty(5, 7, attach_position=at)
+    files = {DATABASE: bytes(main), **first, **logs(7, 7, after=first["edb00006.log"], attached=())}
+    for links, severity in (((SECOND,), Severity.ERROR), ((), Severity.LOSS)):
+        (fault,) = verdict_on(tmp_path, files, *links).blocking
+        assert (fault.severity, fault.code) == (severity, -1216)
+        assert (fault.message == f"{SECOND} {TEXT}") is bool(links)
 
 
 def attached_until(last: int) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import AttachedDatabase, LogFacts, SetFacts
 from tokar.sets.fault_list import LOGS_MISSING
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
+from tokar.sets.named import telling
 from tokar.sets.not_taken import is_named_as_database, named_in
 from tokar.words import some
 
@@ -107,7 +108,7 @@ def _attached(facts: SetFacts, runs: Iterable[DatabaseRun]) -> Iterator[Attached
     for run in (run for run in runs if run.run):
         known = run.facts.attached_at(run.end)
         yield from known or ()
-        yield from run.run[-1].attached if known is None or run.need.low else ()
+        yield from telling(run)[-1].attached if known is None or run.need.low else ()
     last: dict[Signature, LogFacts] = {}
     for log in facts.logs:
         if log.signature is not None and log.signature not in facts.owned_streams:

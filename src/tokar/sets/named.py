@@ -56,7 +56,7 @@ def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool, bool]]
 
     And with whether that is sure: as far as nobody examined them, each of the last logs may be the end.
     """
-    soft, logs = not run.need.hard, _telling(run)
+    soft, logs = not run.need.hard, telling(run)
     told_by_header = run.need.low or run.facts.is_unreadable_chain
     stops = bool(soft and told_by_header and logs and is_attached_at(run.facts, run.need, logs))
     ends = islice(logs, min(max(len(sure_logs(run)), 1), len(logs)) - 1, None) if stops else ()
@@ -66,7 +66,7 @@ def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool, bool]]
     yield from ((one, soft, True) for one in run.facts.attached_at(run.end) or ())
 
 
-def _telling(run: DatabaseRun) -> Sequence[LogFacts]:
+def telling(run: DatabaseRun) -> Sequence[LogFacts]:
     """Return the logs of a run up to the last one whose header tells what is attached.
 
     One that names no database although the database was attached before it was begun, and needs it, does not.
