@@ -171,7 +171,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 def test_every_verb_names_the_link_in_the_place_of_the_database(tmp_path: Path, folder: Path) -> None:
     last = f"NOT RESTORABLE: {DATABASE} {TEXT}"
     made = done("create", tmp_path / "a.tokar", folder)
-    assert made.stderr.splitlines()[-1] == f"tokar: {last}"
+    assert made.stderr.splitlines()[-1] == f"tokar: ARCHIVED AS IT IS: {last}"
     for path in (folder, tmp_path / "a.tokar"):
         for verb in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
             result = tokar(*verb, path)
