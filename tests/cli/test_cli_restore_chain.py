@@ -306,6 +306,28 @@ def test_arguments_that_contradict_each_other_are_refused(
     assert [path.name for path in sets.parent.iterdir()] == ["sets"]
 
 
+@pytest.mark.parametrize(
+    ("options", "way"),
+    [
+        (["--accept-unrecoverable"], "--until GENERATION stops before what cannot; or name one archive alone"),
+        (["--server", "lab:x", "--right-names"], "restore without --server (--right-names --into DIR)"),
+        (["--server", "lab:x", "--existing", "roll-forward"], "(--existing roll-forward --into DIR, or --to for"),
+    ],
+)
+def test_what_cannot_be_asked_for_together_says_what_to_do_instead(sets: Path, options: list[str], way: str) -> None:
+    result = tokar("restore", "--chain", sets, *options)
+    assert (result.exit_code, way in str(result.hint)) == (2, True)
+
+
+def test_files_that_lie_below_no_folder_are_kept_by_no_tree_and_that_is_said_once(tmp_path: Path) -> None:
+    archive(tmp_path / "a.tokar", {f"C:\\db\\{name}": bytes(database()) for name in ("main.edb", "pub.edb")})
+    result = tokar("restore", tmp_path / "a.tokar", "--tree", tmp_path / "out")
+    assert (result.exit_code, result.stderr.count("no path below a folder")) == (6, 1)
+    assert result.error.endswith("needed for C:\\db\\main.edb, C:\\db\\pub.edb")
+    assert result.hint == "put all into one directory: --into DIR, and not --tree"
+    done("restore", tmp_path / "a.tokar", "--into", tmp_path / "out")
+
+
 def test_a_dry_run_shows_the_chain_and_writes_nothing(sets: Path, tmp_path: Path) -> None:
     result = done("restore", "--chain", sets, "--into", tmp_path / "out", "--dry-run")
     assert "register 2:" in result.stdout

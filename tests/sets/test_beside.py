@@ -271,6 +271,16 @@ def test_a_database_gets_its_right_name_when_asked(tmp_path: Path) -> None:
     assert (tmp_path / "out" / DATABASE).read_bytes() == bytes(dirty(5, 7))
 
 
+def test_where_right_names_are_given_the_directory_that_has_them_is_what_proves_the_set(tmp_path: Path) -> None:
+    files = {"copy.edb": bytes(dirty(5, 7)), **logs(5, 7)}
+    path = archive(tmp_path / "x.tokar", files).path
+    result = done("restore", "--right-names", "--into", tmp_path / "out", path)
+    way = f"(tokar check --content {tmp_path / 'out'})"
+    assert result.stdout.splitlines()[-1] == f"NOT PROVEN: pages and log segments were not verified {way}"
+    assert done("check", "--content", tmp_path / "out").stdout.splitlines()[-1] == "RESTORABLE"
+    assert tokar("check", "--content", path).exit_code == 9
+
+
 def test_of_copies_that_are_equal_none_is_called_the_latest(tmp_path: Path) -> None:
     files = {"a/main.edb": bytes(dirty(5, 7, dbtime=5)), "b/main.edb": bytes(dirty(5, 7, dbtime=5)), **logs(5, 7)}
     (fault,) = verdict_on(tmp_path, files).faults

@@ -56,6 +56,10 @@ _ASKED_OF_THE_SERVER: Final = (
     *("all_files", "right_names"),
 )
 
+_WITHOUT_A_SERVER: Final = (
+    "stop the service, restore without --server ({}), and go on as its lines beginning with next: say"
+)
+
 _NOTHING: Final = dict.fromkeys(("chain", "recovery", "outcome", "placed"), None) | {"plans": []}
 _REFUSED: Final = "this plan is refused; the verdict on the files alone:"
 
@@ -340,10 +344,12 @@ def _check_for_server(options: RestoreOptions) -> None:
     given = [name for name in _ASKED_OF_THE_SERVER if getattr(options, name)]
     if given:
         option = "--for" if given[0] == "system" else "--" + given[0].replace("_", "-")
-        raise InputError(f"--server says where everything goes; leave {option} out")
+        way = _WITHOUT_A_SERVER.format("--right-names --into DIR") if options.right_names else None
+        raise InputError(f"--server says where everything goes; leave {option} out", hint=way)
     if options.existing not in {Existing.REFUSE, Existing.SET_ASIDE}:
         shown = names.printable(options.existing)
-        raise InputError(f"with --server, --existing takes refuse or set-aside, not {shown}")
+        way = _WITHOUT_A_SERVER.format("--existing roll-forward --into DIR, or --to for each place")
+        raise InputError(f"with --server, --existing takes refuse or set-aside, not {shown}", hint=way)
 
 
 def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing: Showing, run: _ServerRun) -> None:

@@ -445,16 +445,16 @@ def with_staying(
         more = ("recovery", "ranges") if chosen.selection is None else ("recovery",)
         found = found if chosen.selection is None else replace(found, problems=of_a_chain(found.problems))
         same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else more))
-        chosen = _with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
+        chosen = with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
     faults = (log_fault(log, Severity.ERROR, hard=hard, last=log is logs[-1]) for log in logs)
     hint = "move it elsewhere, or give up the logs that are there: --existing set-aside"
     errors = [ExistingFileError(one.message, hint=hint) for one in faults if one is not None]
     return replace(chosen, problems=(*chosen.problems, *map(Problem, errors)))
 
 
-def _with_way(chosen: ChosenSets, where: Sequence[str]) -> ChosenSets:
-    """Return the same, with the whole command that proves what nobody looked at."""
-    paths = [str(one.path) for one in chosen.archives if one.path]
+def with_way(chosen: ChosenSets, where: Sequence[str], *, sets: bool = True) -> ChosenSets:
+    """Return the same, with the whole command that proves what nobody looked at: of the sets, and of directories."""
+    paths = [str(one.path) for one in chosen.archives if one.path and sets]
     given = " ".join(map(typed, (*paths, *where)))
 
     def told(text: str) -> str:

@@ -72,6 +72,7 @@ class RestoreOptions:
         return next(("--" + name.replace("_", "-") for name in given if getattr(self, name)), "")
 
 
+_NO_FOLDER: Final = "--tree keeps folders below one that was named, and a name here is no path below a folder"
 NO_OPTIONS: Final = RestoreOptions()
 
 
@@ -143,10 +144,13 @@ class Request:
         """Return the directory that an entry goes to where one directory takes everything.
 
         Raises:
-            UnsafeNameError: It goes where it lay, and its name does not say where.
+            RestoreError: It goes where it lay, and its name does not say where.
         """
         if self.tree is not None:
-            return self.join(self.tree, *names.folders_of(entry.raw_name, entry.encoding))
+            try:
+                return self.join(self.tree, *names.folders_of(entry.raw_name, entry.encoding))
+            except UnsafeNameError as error:
+                raise RestoreError(_NO_FOLDER, hint="put all into one directory: --into DIR, and not --tree") from error
         is_beside = self.certutil is not None and names.is_key(entry.name)
         return self.certutil if is_beside else self.folder
 
@@ -179,7 +183,7 @@ def places_to_look_at(request: Request, entries: Iterable[Entry] = ()) -> tuple[
     wanted = dict.fromkeys(path for path in first if path is not None)  # each once: there may be a million entries
     if request.tree is not None or request.certutil is not None:  # which have folders of their own for some
         for entry in entries:
-            with suppress(UnsafeNameError):  # the plan will say so
+            with suppress(RestoreError):  # the plan will say so
                 wanted[request.directory_of(entry) or ""] = None
     places: list[Location | NameTarget] = [*request.targets]
     if request.folder is None:

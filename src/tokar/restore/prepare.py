@@ -27,7 +27,15 @@ from tokar.format.verify import spare_damage
 from tokar.location_list import CERTUTIL_LIST, list_of, parse_location_list
 from tokar.paths import last_component
 from tokar.restore.ahead import ContentReader
-from tokar.restore.chosen import ChosenSets, choose_among, choose_one, facts_of, for_hard_recovery, with_staying
+from tokar.restore.chosen import (
+    ChosenSets,
+    choose_among,
+    choose_one,
+    facts_of,
+    for_hard_recovery,
+    with_staying,
+    with_way,
+)
 from tokar.restore.guide import guide, guide_at
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.merged import MergedSet
@@ -158,6 +166,8 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions, *, watch: 
     plan = replace(
         plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))
     )
+    if request.names and not plan.stays:  # the archives keep the wrong names
+        chosen = with_way(chosen, [one.path for one in plan.directories], sets=False)
     recovery = guide(chosen, plan, request, met)
     whole = RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
     return _agreed(whole, options)
