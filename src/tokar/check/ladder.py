@@ -265,7 +265,7 @@ class _Check:
             rung=Rung.CONSISTENT,
             summary=f"{count_text(count, 'database')}, {count_text(len(facts.logs), 'log')}",
             findings=tuple(_unlike(name) for name in (recorded.unlike if recorded else ())),
-            unproven=tuple(unjudged_in(facts)),
+            unproven=tuple(unjudged_in(replace(facts, lost=()))),  # what is lost others may have
             details=("verified when the archive was made; --content does it again",) if kept else (),
             not_looked_at=(_not_examined(recorded),) if recorded and any(not_verified(facts)) else (),
         )
@@ -473,8 +473,8 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
             alone = _faults(own, Scope.FILE)[0]
             findings += tuple(one for one in of_files if one not in alone)  # of files that other sets add
         base = start if verdict.start is None else chain.start_of(verdict.start)
-        unjudged = left_open(base.verdict, base.facts).unjudged if base else ()
-        own_ones = {*unjudged_in(backup_set.facts)}  # the rung above says those
+        unjudged = [*(left_open(base.verdict, base.facts).unjudged if base else ()), *unjudged_in(backup_set.facts)]
+        own_ones = {*unjudged_in(replace(backup_set.facts, lost=()))}  # the rung above says those
         lost = start is not None and any(one.is_lost for one in start.verdict.databases)
         spoilt = start is None and any(one.blocks and one.kind.scope is Scope.FILE for one in own)
         part = None if complete else verdict.part

@@ -230,9 +230,9 @@ class CheckReport:
     @property
     def errors(self) -> Iterator[ArchiveError]:
         """What kept archives from being looked at whole that are not passed over for others."""
-        sets = {*map(id, self.chain.sets)}
+        sets = {one.label for one in self.chain.sets}
         for one in self.archives:
-            if one.error and (id(one.backup_set) in sets or one.error in self.missed):
+            if one.error and ((one.backup_set and one.backup_set.label in sets) or one.error in self.missed):
                 yield one.error
 
     @property
@@ -257,7 +257,8 @@ class CheckReport:
 
     def _counted(self, one: ArchiveCheck, at: int) -> LastLine:
         """Return what an archive comes to beside others: damage of a copy is not met where the other is read."""
-        return one.outcome if one.backup_set is self.chain.sets[at] else one.outcome_of_files
+        is_read = one.backup_set is not None and one.backup_set.label == self.chain.sets[at].label
+        return one.outcome if is_read else one.outcome_of_files
 
     @property
     def exit_code(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
@@ -278,6 +278,9 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
     return head
 
 
+_FURTHER: Final = {"name": "further entries", "offset": 0, "reason": "how many there were is not known", "size": 0}
+
+
 def new_summary(losses: Losses, found: DamageMap, writer: ArchiveWriter, *, finished: str, whole: bool) -> Summary:
     """Return SUMM for such an archive.
 
@@ -300,10 +303,17 @@ def new_summary(losses: Losses, found: DamageMap, writer: ArchiveWriter, *, fini
         return Summary(writer.entry_count, writer.content_size, finished, outcome, extra)
 
     room = _make_room(extra, losses, records.MAX_JSON_SIZE - _SPARE_ROOM - len(summary().build()))
-    lost = chain(earlier, _lost_items(losses))
-    kept = canonical_json.fitting(lost, room, lambda item: len(canonical_json.encode(item)) + 1)
-    count = sum(1 for _ in chain(earlier, _lost_items(losses)))
+    further = [] if old is not None or found.root is not None else [_FURTHER]
+    further = [] if _FURTHER in earlier else further
+
+    def lost(before: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        every = chain(before, earlier, _lost_items(losses))
+        return canonical_json.fitting(every, room, lambda item: len(canonical_json.encode(item)) + 1)
+
+    count = sum(1 for _ in chain(further, earlier, _lost_items(losses)))
+    kept = lost(further)
     if len(kept) < count:
+        kept = kept if further or _FURTHER in earlier else lost([_FURTHER])
         losses.notes.append(f"SUMM has no room for {count - len(kept)} of {count} losses")
     notes = [*extra.pop("notes", ()), *(note[:_MAX_NAME] for note in losses.notes)]
     extra.update({key: value for key, value in (("lost", kept), ("notes", notes)) if value})

@@ -16,7 +16,7 @@ from tokar.errors import ArchiveError
 from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
-from tokar.sets.fault_list import first_of, in_order
+from tokar.sets.fault_list import as_lost, first_of, in_order
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.judge import step_faults
 from tokar.sets.linked import with_linked_logs
@@ -159,7 +159,7 @@ def _as_wanted(faults: Iterable[Fault], own: BackupSet, logs: LogTable, start: C
         return log.current or (max(number, by_name) if start.blocking else number or by_name) >= low
 
     found = []
-    for fault in _as_said(faults, [start]):
+    for fault in _as_said(as_lost(faults, start.faults), [start]):
         files = [named[name] for name in fault.files if name in named]
         spared = fault.kind in _OF_LOGS and files and not any(map(is_wanted, files))
         found.append(replace(fault, severity=Severity.WARNING) if spared else fault)

@@ -292,6 +292,16 @@ class ListFacts:
     has_folders: bool = False  # Whether it gives directories for databases, which name no file
 
 
+@dataclass(frozen=True, slots=True)
+class LostFile:
+    """What salvage could not save of a set."""
+
+    name: str  # Its name, or which entries it was
+    reason: str  # Why
+    of: str  # The archive that says so
+    is_part: bool = False  # Whether it is here, and only a part of it is lost
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFacts:
     """What the files of one set say of themselves."""
@@ -310,6 +320,7 @@ class SetFacts:
     locations: ListFacts | None = None  # The location list of its server; None where none was kept
     # Files that may be its database, and were not taken: their names, each with the reason.
     not_taken: tuple[tuple[str, str], ...] = ()
+    lost: tuple[LostFile, ...] = ()  # What salvage could not save of it
     links: tuple[str, ...] = ()  # What has the name of a log or database and is a link: its name
     other_count: int = 0  # Files that are none of these
     # Of one folder that is recovered by itself: all that its archive holds. None of a whole set.

@@ -98,3 +98,9 @@ def for_owner(faults: list[Fault], profile: str) -> list[Fault]:
         more = [f"; {_GIVE_UP}" if gone else "" for gone in lost]
         return [replace(one, next_step=one.next_step + step) for one, step in zip(faults, more, strict=True)]
     return [replace(one, next_step=_OF_A_SERVICE.get(one.kind, one.next_step)) for one in faults]
+
+
+def as_lost(faults: Iterable[Fault], start: Iterable[Fault]) -> list[Fault]:
+    """Return what is wrong with a set by itself, of lost files only what is lost for the databases that it is for."""
+    lost = {fault.message for fault in start if fault.kind is FaultKind.FILE_LOST}
+    return [one for one in faults if one.kind is not FaultKind.FILE_LOST or one.message in lost]

@@ -50,6 +50,7 @@ class FaultKind(StrEnum):
     TRAILER_MISSING = "trailer-missing"
     TRAILER_DAMAGED = "trailer-damaged"
     TRAILER_FOREIGN = "trailer-foreign"
+    FILE_LOST = "file-lost"
     MISSING_FULL = "missing-full"
     LOG_UNREADABLE = "log-unreadable"
     LOG_MISSING = "log-missing"
@@ -129,8 +130,7 @@ _FILE_KINDS: Final = {
     FaultKind.PAGES_MISPLACED,
     FaultKind.PAGES_OFF_CHAIN,
     FaultKind.NEWER_FORMAT,
-    FaultKind.HEADER_COPY,
-    FaultKind.PAGES_CORRECTABLE,
+    *(FaultKind.HEADER_COPY, FaultKind.PAGES_CORRECTABLE),
     FaultKind.CHECKPOINT_DAMAGED,
 }
 
@@ -183,9 +183,7 @@ class Fault:
 
 COMMITTED_DAMAGED: Final = -586
 _ANOTHER_COPY: Final = "take another copy of this file while its source is still there"
-_ANOTHER_TRAILER: Final = (
-    "take a new full backup, or another copy of this one: without its trailer no engine restores it"
-)
+_TRAILER: Final = "take a new full backup, or another copy of this one: without its trailer no engine restores it"
 _UNDAMAGED_COPY: Final = "do not overwrite older backups; look for an undamaged copy, and check the storage"
 _UNDAMAGED_ARCHIVE: Final = "use the undamaged archive if it is found"
 _NO_CHECKPOINT: Final = "leave it out: without a checkpoint recovery begins at the lowest log"
@@ -291,9 +289,9 @@ class Rules:
     PAGES_UNSETTLED = Rule(FaultKind.PAGES_BEYOND,
         "{} has {} {} between pages that do not fit each other: {}: the logs must change one of them",
         PAGES_UNWRITTEN.next_step, severity=Severity.WARNING)
-    TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _ANOTHER_TRAILER, -534)
-    TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _ANOTHER_TRAILER, -535)
-    TRAILER_FOREIGN = Rule(FaultKind.TRAILER_FOREIGN, "{}: {}", _ANOTHER_TRAILER, -552)
+    TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _TRAILER, -534)
+    TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _TRAILER, -535)
+    TRAILER_FOREIGN = Rule(FaultKind.TRAILER_FOREIGN, "{}: {}", _TRAILER, -552)
     PATCH_MISSING = Rule(FaultKind.PATCH_MISSING,
         "{} is a backup copy from before 2001, and its patch file {}.pat is missing or empty",
         "find the patch file of the same backup", -538)
@@ -490,6 +488,8 @@ class Rules:
     FULL_NOT_HERE = Rule(FaultKind.MISSING_FULL, "only the receipt {} is here, not its archive {}{}",
         "bring the archive here", -560)
     LOGS_NOT_HERE = Rule(FaultKind.LOG_MISSING, FULL_NOT_HERE.text, FULL_NOT_HERE.next_step, -543)
+    FILE_LOST = Rule(FaultKind.FILE_LOST, "{} {} lost: salvage could not save {}",
+        f"{_UNDAMAGED_ARCHIVE}; else stop before what is lost: tokar restore --until GENERATION")
     SALVAGED = Rule(FaultKind.SALVAGED, "{} was salvaged from archive {}: what that had lost is lost here too",
         _UNDAMAGED_ARCHIVE, severity=Severity.WARNING)
     PRIOR_SALVAGED = Rule(FaultKind.SALVAGED, "{} goes on from archive {}, of which {} is what was salvaged",

@@ -13,6 +13,7 @@ from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.fault_list import in_order, listed
 from tokar.sets.faults import FaultKind
 from tokar.sets.logs import LogTable
+from tokar.sets.lost import with_what_is_told
 from tokar.sets.outcome import with_damage
 from tokar.sets.start import groups_of, make_start
 from tokar.sets.watching import Watch, unwatched
@@ -33,6 +34,7 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     known = tuple(sorted(unique, key=_place))
     databases = [database for one in known for database in one.facts.databases]
     logs = LogTable(*(one.facts.logs for one in known), databases=databases)
+    known = with_what_is_told(known, logs)
     without = logs.beside_branch(branch, [one.label for one in known]) if branch else frozenset()
     apart = frozenset[int]()
     if without:

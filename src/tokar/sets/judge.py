@@ -38,6 +38,7 @@ from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Re
 from tokar.sets.linked import with_linked_logs, with_links
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
+from tokar.sets.lost import lost_faults
 from tokar.sets.named import databases_not_here, databases_renamed, sure_logs
 from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.sets.server_list import list_faults
@@ -132,6 +133,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     reasons += [(one, TEMPORARY) for one in temporary]
     copies = ((one, Reason(why)) for one, why in reasons)
     left_out = LeftOutFiles(chain(left_out_of(facts, table, runs, roles), copies))
+    others += lost_faults(facts, runs)
     others += current_faults(facts, _ends(runs), (one.file for one in left_out))
     faults += [*in_folders(for_owner(others, facts.profile), facts), *copy_faults(all_databases, apart)]
     faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]

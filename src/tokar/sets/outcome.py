@@ -130,6 +130,10 @@ def unjudged_in(facts: SetFacts) -> Iterator[str]:
     elif facts.is_without_a_set and not _is_plain(facts):
         yield NOTHING_TO_JUDGE
     yield from opaque_in(facts)
+    if facts.lost:
+        from tokar.sets.lost import unjudged_lost  # noqa: PLC0415 - start-up time
+
+        yield from unjudged_lost(facts)
     for one in facts.databases:
         if one.pages is not None and one.pages.not_verified and not one.temporary:
             yield f"{one.name}: {one.pages.not_verified}"

@@ -43,6 +43,7 @@ from tokar.sets.facts import (
 )
 from tokar.sets.linked import with_links_among
 from tokar.sets.links import link
+from tokar.sets.lost import with_lost
 from tokar.sets.not_taken import with_not_taken
 from tokar.sets.reach import reaches, with_reach
 from tokar.sets.recorded import RecordedFacts, is_other
@@ -294,7 +295,7 @@ def facts_of_archive(
     facts = replace(reader.facts(str(archive.path or "")), locations=list_facts(archive.head))
     left_out = archive.summary.extra.get("left_out", ())
     not_taken = [(one["name"], one["reason"]) for one in left_out]
-    facts = with_not_taken(with_links_among(facts, not_taken), not_taken)
+    facts = with_lost(with_not_taken(with_links_among(facts, not_taken), not_taken), archive)
     if recorded is None or examine:
         return facts
     databases = tuple(replace(one, chain=recorded.chain(one.number)) for one in facts.databases)

@@ -18,6 +18,7 @@ from tokar.sets.left_out import LeftOut
 from tokar.sets.linked import links_to_databases
 from tokar.sets.log_run import LogRun, follow
 from tokar.sets.logs import LogTable, stream_key, stream_of
+from tokar.sets.lost import lost_beside, without_beyond
 from tokar.sets.need import Basis, need_of
 from tokar.sets.version import Version
 from tokar.words import some
@@ -105,6 +106,7 @@ class ChainStart:
 
 def up_to(start: ChainStart, target: int) -> ChainStart:
     """Return a start where a restore stops at a generation: what is attached only behind it is not missed."""
+    start = replace(start, verdict=replace(start.verdict, faults=without_beyond(start.faults, target)))
     if {fault.kind for fault in start.blocking} != {FaultKind.DATABASE_NOT_HERE}:
         return start
     facts = replace(start.facts, logs=tuple(log for log in start.facts.logs if (log.generation or 0) <= target))
@@ -310,7 +312,8 @@ def _together(sets: Sequence[BackupSet], number: int, runs: Sequence[LogRun], lo
     facts = sets[number].facts
     added = [log for run in runs for log in (*_added(number, run, logs), *_in_their_place(sets, number, run, logs))]
     own = [log for log in facts.logs if not _gives_way(log, number, logs)]
-    return replace(facts, logs=(*own, *added))
+    lost = (*facts.lost, *lost_beside(sets, number, {run.stream for run in runs}))
+    return replace(facts, logs=(*own, *added), lost=lost)
 
 
 def _gives_way(log: LogFacts, number: int, logs: LogTable) -> bool:
