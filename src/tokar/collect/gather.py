@@ -26,6 +26,7 @@ from tokar.collect.found import (
     status_of,
     walk,
 )
+from tokar.collect.of_stream import Streams
 from tokar.errors import InputError, SourceError, storage_errors
 from tokar.ese import identify as ese
 from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
@@ -82,6 +83,7 @@ class Gatherer:
         self._next = Candidates()  # logs that were being prepared
         # What names databases, by the keys of their leaves, and of these in the folder of the log that names them.
         self._expected: dict[str, str] = {}
+        self._streams = Streams()
         self._needed: set[int] = set()  # the lowest logs that databases need
         self._unreadable: set[str] = set()  # paths of current logs without a header that can be read
         self._links: list[str] = []  # links and special files in folders
@@ -280,6 +282,8 @@ class Gatherer:
                 self.expect(attached.path, f"the log {one.name}", folder=_folder_of(one))
             base = by_name.base.lower() if by_name.base else None
             one = one._replace(generation=self._generation(one.name, identity, by_name), base=base)
+        if self._base is not None:
+            self._streams.see(one, identity)
         self._candidates.append(one)
 
     def _generation(self, name: str, identity: Identity, by_name: FileName) -> int | None:
@@ -440,8 +444,10 @@ class Gatherer:
             if others and len(kept) == sum(one.base is None for one in kept):
                 found = ", ".join(sorted({one.base or "" for one in others}))
                 raise InputError(f"no log has the base name {self._base}", hint=f"--base may be {found}")
-            self._candidates = kept
+            apart = self._streams.others(kept, self._base)
+            self._candidates = Candidates(one for one in kept if one.path not in apart)
             self._left_out += [NotTaken(one.name, f"a log of another stream, {one.base}") for one in others]
+            self._left_out += [NotTaken(one.name, apart[one.path]) for one in kept if one.path in apart]
 
 
 def _folder_of(one: Candidate) -> str:
