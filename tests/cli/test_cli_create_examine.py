@@ -47,7 +47,7 @@ def test_a_damaged_page_is_warned_of_recorded_and_kept(tmp_path: Path, folder: P
     assert warnings(result.stderr) == [
         "a.edb has 4 damaged pages (JET_errReadVerifyFailure, -1018), of 12, at byte 0x3000, 0x6000, 0x7000, ..."
     ]
-    assert f"tokar: hint: the files are kept as they are; tokar inspect --pages {out} lists the damage" in result.stderr
+    assert f"\nhint: the files are kept as they are; tokar inspect --pages {out} lists the damage" in result.stderr
     value = recorded(out)
     assert (value["state"], value["files"], value["pages"], value["bad"]) == ("done", 2, 12, 4)
     assert value["entries"][0]["offsets"] == [0x3000, 0x6000, 0x7000, 0xA000]

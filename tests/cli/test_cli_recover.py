@@ -133,6 +133,7 @@ def test_a_simulated_set_is_not_rehearsed_and_everything_else_is_as_before(simul
 def test_a_simulated_set_is_not_recovered(simulated: Path, tmp_path: Path) -> None:
     result = tokar("recover", simulated, "--out", tmp_path / "out")
     assert (result.exit_code, "not ESE log records" in result.stderr) == (9, True)
+    assert result.hint == "recover with the engine that wrote it; a simulated server does so: tokar lab recover FOLDER"
     assert not (tmp_path / "out").exists()
 
 

@@ -164,7 +164,7 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
         output.note(f"warning: {warning}")
     if found:
         archive = "ARCHIVE" if out == "-" else names.typed(out)
-        output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
+        output.hint(f"the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
 def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequence[Fault], Sequence[Fault]]:

@@ -309,12 +309,16 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
     except OSError:
         give_up()
     _say(f"tokar: error: {safe(str(error))}\n")
-    rule = error.rule if isinstance(error, FormatError) else None
-    if rule:
+    if rule := error.rule if isinstance(error, FormatError) else None:
         _say(f"rule: {rule} of the format\n")
     _print_notes(error)
-    if hint := hint_of(error):
-        _say(f"hint: {safe(hints.typeable(hint))}\n")
+    if found := hint_of(error):
+        hint(found)
+
+
+def hint(text: str) -> None:
+    """Print what to do next, as each error does."""
+    _say(f"hint: {safe(hints.typeable(text))}\n")
 
 
 def report_interrupt(error: KeyboardInterrupt) -> None:
@@ -377,11 +381,9 @@ def last_line(
         return
     from tokar.sets.outcome import beside  # noqa: PLC0415 - loaded already where there is a verdict
 
-    for text in unread:
-        say(f"not looked at: {text}")
-    if len(set(profiles)) == 1:
-        for text in beside(profiles[0]):
-            say(f"beside: {text}")
+    own = beside(profiles[0]) if len(set(profiles)) == 1 else ()
+    for text in (*(f"not looked at: {one}" for one in unread), *(f"beside: {one}" for one in own)):
+        say(text)
     word, why = str(found.word), safe(str(found)).removeprefix(found.word)
     if is_coloured(sys.stdout if say is line else sys.stderr):
         word = f"\x1b[1;{_COLOURS.get('' if found.before else word, _YELLOW)}m{word}\x1b[0m"

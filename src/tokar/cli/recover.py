@@ -80,5 +80,6 @@ def recover_set(
 
 def _print(one: RecoveredFile) -> None:
     output.line(f"{names.printable(str(one.path))}: {output.size_text(one.size)}, {one.pages:,} pages, all checked")
-    output.lines("  ", report_lines(one.report))
+    said = set(one.not_proved)
+    output.lines("  ", (text for text in report_lines(one.report) if text not in said))
     output.lines("  not proved: ", one.not_proved)

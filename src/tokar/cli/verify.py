@@ -156,7 +156,7 @@ def _from_file(
         if report.fault_count > _MAX_PRINTED:
             output.note(f"error: {report.fault_count - _MAX_PRINTED} faults more (--json lists them)")
         for hint in dict.fromkeys(hint for fault in report.faults if (hint := hint_of(fault.error))):
-            output.note(f"hint: {output.safe(hint)}")
+            output.hint(hint)
         answer = _answer(path, archive.root, report, signatures_of(archive), accepted)
         return answer, report.faults[0].error if report.faults else None
 

@@ -34,7 +34,8 @@ from tokar.ese.pages import PageChecker
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, NO_TIME
 from tokar.replay.chains import with_chains
 from tokar.replay.files import SetFiles
-from tokar.replay.whole import OpenReplay, Replay, Replayed
+from tokar.replay.stream import NOT_RECORDS
+from tokar.replay.whole import OpenReplay, Replay, Replayed, unconfirmed_text, untouched_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.linked import databases_linked, no_database
 from tokar.storage import windows
@@ -44,6 +45,7 @@ from tokar.words import meant, some
 FIRST_LINE: Final = "recovered by tokar, not by Windows: for reading, not for service"
 _WRITTEN_SINCE: Final = (7, 3704, 11)
 """The log format from which on splits and merges carry images; older logs are played, and nothing is written."""
+_ANOTHER_ENGINE: Final = "recover with the engine that wrote it; a simulated server does so: tokar lab recover FOLDER"
 _REVISION_WRITTEN_SINCE: Final = 0xC
 """The revision of databases that goes with it (Windows Vista), for those onto which no log is played."""
 _NOT_COMPARED: Final = "no database that Windows recovered was at hand to compare with"
@@ -234,7 +236,8 @@ def _demand_recovered(one: OpenReplay) -> None:
     report = one.report
     name = names.printable(report.name)
     if report.why_not:
-        hint = "tokar check --content says more; recover with the engine that wrote it"
+        ways = {True: _ANOTHER_ENGINE, False: "tokar check --content says more; recover with the engine that wrote it"}
+        hint = ways[report.why_not.startswith(NOT_RECORDS)]
         raise SetError(f"{name} is not recovered: {report.why_not}", hint=hint)
     old = one.target.header.revision < _REVISION_WRITTEN_SINCE
     if old or any(form < _WRITTEN_SINCE for form in one.formats):
@@ -362,9 +365,9 @@ def _not_proved(one: OpenReplay) -> Iterator[str]:
     if report.torn:
         yield f"what was to follow in the last log, which ends in {report.torn}"
     if report.untouched:
-        yield f"{report.untouched:,} pages that no record that was played names: only their checksums speak for them"
+        yield untouched_text(report.untouched)
     if report.unconfirmed:
-        yield f"{report.unconfirmed:,} changes by rules that no file at hand confirms (merges, deltas, forms of images)"
+        yield unconfirmed_text(report.unconfirmed)
     if report.changes and one.target.header.page_size != _TRIED_PAGE_SIZE:
         yield f"pages of {one.target.header.page_size} bytes: no logs of such a database were at hand"
     if any(form < (8, 0, 0) for form in one.formats):

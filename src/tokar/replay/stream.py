@@ -42,6 +42,7 @@ _PIECE: Final = struct.Struct("<xIH")
 _UNDO_BEGINS: Final = (17, 51, 36)
 """What a torn record may be followed by: recovery begins to undo in the next segment."""
 _LARGEST_RECORD: Final = 1 << 20
+NOT_RECORDS: Final = "not ESE log records"
 _NOT_RECORDS: Final = "the records of another engine, or of a later one, cannot be replayed"
 
 
@@ -109,7 +110,7 @@ class RecordStream:
         """
         report = self.report
         if report.not_verified:
-            raise RecordsError(f"not ESE log records: {report.not_verified}", hint=_NOT_RECORDS)
+            raise RecordsError(f"{NOT_RECORDS}: {report.not_verified}", hint=_NOT_RECORDS)
         damage = [one for one in report.faults if one.kind is not LogFaultKind.TORN]
         if damage:
             raise RecordsError(f"the log is damaged inside: {damage[0].kind}", offset=damage[0].offset)
@@ -250,7 +251,7 @@ class RecordStream:
         sector, byte = position >> 16 & 0xFFFF, position & 0xFFFF
         offset = sector * self.header.sector_size + byte
         if not self.tiling.records:
-            error = RecordsError(f"not ESE log records: {place}", offset=offset, hint=_NOT_RECORDS)
+            error = RecordsError(f"{NOT_RECORDS}: {place}", offset=offset, hint=_NOT_RECORDS)
         else:
             error = RecordsError(f"the records of the log do not fill it: {place}", offset=offset)
         error.position = position if self.header.major == 8 and not self.header.is_newer else None

@@ -279,9 +279,18 @@ def report_lines(report: Replayed) -> Iterator[str]:
     for reason, count in report.skipped.items():
         yield f"{count_text(count, 'change')} not played: {reason}"
     if report.unconfirmed:
-        yield f"{count_text(report.unconfirmed, 'change')} by rules that no file at hand confirms"
-    untouched = count_text(report.untouched, "page")
-    yield f"{untouched} that no record that was played names: only their checksums speak for them"
+        yield unconfirmed_text(report.unconfirmed)
+    yield untouched_text(report.untouched)
+
+
+def unconfirmed_text(count: int) -> str:
+    """Return in words how many changes were made by rules that nothing confirms."""
+    return f"{count_text(count, 'change')} by rules that no file at hand confirms (merges, deltas, forms of images)"
+
+
+def untouched_text(count: int) -> str:
+    """Return in words how many pages nothing was played on."""
+    return f"{count_text(count, 'page')} that no record that was played names: only their checksums speak for them"
 
 
 def clash_text(clash: Clash) -> str:

@@ -368,11 +368,11 @@ def with_met(found: LastLine | None, files: Sequence[Met]) -> LastLine | None:
 
 _BESIDE: Final = {
     "certadm": "the key and certificate of the authority, the registry key CertSvc\\Configuration, CAPolicy.inf",
-    "ntdsbcli": "SYSVOL, the registry, and whether the backup is younger than the tombstone lifetime",
+    "ntdsbcli": "SYSVOL, the registry; and restore no backup that is older than the tombstone lifetime",
 }
 
 
 def beside(profile: str) -> tuple[str, ...]:
     """Return what no verdict on a set says, for it is about databases and logs, whatever else is in the set."""
-    own = (f"not judged, in the set or not: {_BESIDE[profile]}",) if profile in _BESIDE else ()
+    own = (f"save by other means, tokar does not judge it: {_BESIDE[profile]}",) if profile in _BESIDE else ()
     return (*own, "after the restore take a full, and never mix it with sets from before") if own else ()
