@@ -429,4 +429,7 @@ class LockedError(ArchiveError):
     """The content is encrypted, and nothing that was given opens it. Nothing was written."""
 
     exit_code = 11
-    hint_text = "name what opens it: --identity FILE, or --passphrase; tokar keys ARCHIVE says which it takes"
+    hint_text = (
+        "name what opens it: --identity FILE, or --passphrase; tokar keys ARCHIVE says which it takes; without one of "
+        "them there is no way to the content"
+    )

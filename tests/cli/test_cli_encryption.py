@@ -199,7 +199,8 @@ def test_sets_with_logs_in_common_are_judged_alike_with_the_key_and_without(here
     sealed = chain_of(here, "sealed", sets, "--recipients-file", "mine.pub")
     for words in (("chain",), ("check",), ("restore", "--dry-run", "--into", "out", "--chain")):
         without, with_key = tokar(*words, sealed), tokar(*words, sealed, "--identity", "mine")
-        assert (without.exit_code, without.stdout) == (with_key.exit_code, with_key.stdout)
+        alike = "".join(line for line in without.stdout.splitlines(keepends=True) if "is encrypted: " not in line)
+        assert (without.exit_code, alike) == (with_key.exit_code, with_key.stdout)
         if damage != -1:  # what no segment holds, recovery does not read; only digests without a key tell of it
             assert without.exit_code == tokar(*words, plain).exit_code
     assert tokar("chain", "--content", sealed, "--identity", "mine").exit_code == tokar("chain", sealed).exit_code
@@ -484,3 +485,31 @@ def test_the_content_of_an_entry_is_one_stream_to_its_reader(here: Path) -> None
             assert content_of(opened, entry) == FILES[entry.leaf or ""]
             with opened.open_entry(entry) as file:
                 assert file.read() == FILES[entry.leaf or ""]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check",),
+        ("check", "--content"),
+        ("chain",),
+        ("restore", "--dry-run", "--into", "out"),
+        ("report", "--force", "-o", "a.html"),
+    ],
+    ids=" ".join,
+)
+def test_beside_the_verdict_on_what_nothing_opens_it_is_said_that_a_restore_takes_a_key(words: tuple[str, ...]) -> None:
+    said = tokar(*words, "a.tokar").stdout.splitlines()
+    (beside,) = [line for line in said if line.startswith("beside: a.tokar")]
+    assert "its content is encrypted: a restore needs what opens it (--identity FILE, or --passphrase)" in beside
+    assert not [
+        line for line in done(*words, "a.tokar", "--identity", "mine").stdout.splitlines() if "encrypted" in line
+    ]
+
+
+@pytest.mark.usefixtures("here")
+def test_the_error_says_that_without_a_key_there_is_no_way_to_the_content() -> None:
+    result = tokar("restore", "a.tokar", "--into", "out")
+    refused(result)
+    assert result.hint.endswith("without one of them there is no way to the content")

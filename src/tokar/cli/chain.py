@@ -18,7 +18,7 @@ from tokar.collect.on_disk import Given, find_all, judge_together
 from tokar.errors import worst_of
 from tokar.restore.guide import steps_without_current
 from tokar.sets.chain import Chain
-from tokar.sets.outcome import UNREAD
+from tokar.sets.outcome import UNREAD, needs_key
 from tokar.sets.start import ChainStart
 from tokar.words import log_range
 
@@ -85,6 +85,7 @@ def show_chain(
             output.lines("  ", getattr(error, "__notes__", ()))
         if together.locked:
             output.line(output.safe(together.locked.why))
+        output.lines("beside: ", needs_key([one.label for one in chain.sets if one.locked]))
         output.last_line(outcome, *(one.profile for one in chain.sets), unread=unread)
     if outcome is not None and outcome.exit_code:
         raise typer.Exit(outcome.exit_code)

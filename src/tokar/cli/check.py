@@ -31,6 +31,7 @@ from tokar.cli.options import (
 from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given
 from tokar.errors import worst_of
+from tokar.sets.outcome import needs_key
 from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -138,6 +139,7 @@ def _print(report: CheckReport) -> None:
         output.lines("  next: ", map(typeable, one.next_steps))
     print_timeline(report.chain)
     output.lines("takes no part: ", (output.safe(str(one)) for one in report.spared))
+    output.lines("beside: ", needs_key([one.label for one in report.chain.sets if one.locked]))
     output.last_line(report.outcome, *(one.profile for one in report.chain.sets))
 
 

@@ -42,7 +42,7 @@ from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import outcome_of_sets, place_sets, plan_restore
 from tokar.sets.choose import NotRestorableError
-from tokar.sets.outcome import UNREAD, LastLine, as_accepted, as_refused
+from tokar.sets.outcome import UNREAD, LastLine, as_accepted, as_refused, needs_key
 from tokar.sets.selection import replaced
 from tokar.words import count_text, some
 
@@ -266,6 +266,8 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
         found = as_accepted(plan.outcome, f"ACCEPTED ({options.acceptance})")
+        locked = [str(one.path) for one in plan.chosen.archives if one.is_locked]
+        output.lines("beside: ", needs_key(locked))
         output.last_line(found, plan.chosen.archives[0].head.profile, unread=showing.unread(report))
 
 

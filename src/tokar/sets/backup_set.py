@@ -67,6 +67,7 @@ class BackupSet:
     # For a set of another engine than ESE: the numbers of its logs, as its summary gives them.
     numbers: tuple[int, int] | None = None
     damage: tuple[ArchiveError, ...] = field(default=(), compare=False)  # What is wrong where no file needs it
+    locked: bool = field(default=False, compare=False)  # Whether its content is encrypted, and nothing given opens it
 
     @property
     def has_databases(self) -> bool:
@@ -131,6 +132,7 @@ def set_of_archive(
             archive, examine=examine, progress=progress, recorded=recorded or RecordedFacts(archive), seen=seen
         ),
         numbers=None if known is None else (int(known["low"]), int(known["high"])),
+        locked=archive.is_locked,
     )
 
 

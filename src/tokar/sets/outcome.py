@@ -376,3 +376,10 @@ def beside(profile: str) -> tuple[str, ...]:
     """Return what no verdict on a set says, for it is about databases and logs, whatever else is in the set."""
     own = (f"save by other means, tokar does not judge it: {_BESIDE[profile]}",) if profile in _BESIDE else ()
     return (*own, "after the restore take a full, and never mix it with sets from before") if own else ()
+
+
+def needs_key(locked: Sequence[str]) -> tuple[str, ...]:
+    """Return that a restore of sets takes a key, which no verdict on facts does: of those that nothing given opens."""
+    it = "its" if len(locked) == 1 else "their"
+    how = "a restore needs what opens it (--identity FILE, or --passphrase), and without that there is no way to it"
+    return (f"{some(locked)}: {it} content is encrypted: {how}",) if locked else ()
