@@ -295,6 +295,11 @@ def test_a_journal_that_is_none_says_nothing(tmp_path: Path, path: Path, text: s
     folder = dead(tmp_path, path, has_some_in_place)
     (journal,) = folder.rglob("*.journal-1")
     journal.write_text(text)
+    plan = planned(path, folder, "refuse")
+    assert plan.interrupted is not None
+    assert plan.interrupted.asides == ()
+    (placed,) = list(plan.interrupted.placed)[:1]
+    Path(*placed).write_bytes(b"another")
     with pytest.raises(ExistingFileError):
         restored(path, folder, "refuse")
 
@@ -405,12 +410,12 @@ def test_files_in_place_that_changed_since_are_in_the_way(tmp_path: Path, path: 
     demand_whole(folder, path)
 
 
-def test_without_a_whole_journal_files_in_place_are_in_the_way(tmp_path: Path, path: Path) -> None:
+def test_without_a_whole_journal_files_in_place_are_taken_for_what_they_are(tmp_path: Path, path: Path) -> None:
     folder = dead(tmp_path, path, has_some_in_place)
     (journal,) = folder.rglob("*.journal-1")
     journal.write_bytes(journal.read_bytes()[:-3])
-    with pytest.raises(ExistingFileError):
-        restored(path, folder, "refuse")
+    restored(path, folder, "refuse")
+    demand_whole(folder, path)
 
 
 def test_another_restore_does_not_go_on_from_it(tmp_path: Path, path: Path) -> None:
@@ -512,13 +517,48 @@ def test_beside_another_file_of_the_engine_nothing_is_read(
         restored(path, finished, "refuse")
 
 
-def test_a_file_that_is_missing_again_is_not_called_done(finished: Path, path: Path) -> None:
+@pytest.mark.parametrize("existing", ["refuse", "set-aside"])
+def test_a_file_that_is_missing_again_is_placed_and_the_others_stay(finished: Path, path: Path, existing: str) -> None:
+    before = {one: one.stat().st_ino for one in finished.rglob("*") if one.is_file()}
     (finished / "logs" / name_of(6)).unlink()
+    plan = planned(path, finished, existing)
+    assert any("are there already, each with the content that it must have" in note for note in plan.notes)
+    assert not any("all is done already" in note for note in plan.notes)
+    del before[finished / "logs" / name_of(6)]
+    restored(path, finished, existing)
+    demand_whole(finished, path)
+    assert {one: one.stat().st_ino for one in before} == before
+    assert not [*finished.rglob("*.tokar-aside-*")]
+
+
+@pytest.mark.parametrize("size", [-1, 0])
+def test_a_file_that_differs_is_named_and_the_right_ones_are_counted(finished: Path, path: Path, size: int) -> None:
+    wrong = finished / "logs" / name_of(6)
+    data = wrong.read_bytes()
+    wrong.write_bytes(bytes(len(data) + size))
     with pytest.raises(ExistingFileError) as caught:
         restored(path, finished, "refuse")
-    assert "--existing set-aside" in str(caught.value.hint)
+    assert caught.value.message.startswith(f"there already: {name_of(6)}; of the others ")
+    assert caught.value.message.endswith(" right")
+    assert wrong.read_bytes() == bytes(len(data) + size)
     restored(path, finished, "set-aside")
-    demand_whole(finished, path)
+    asides = [*finished.rglob("*.tokar-aside-*")]
+    assert [one.read_bytes() for one in asides] == [bytes(len(data) + size)]
+    assert wrong.read_bytes() == data
+
+
+def test_where_the_engine_was_at_work_what_is_there_is_in_the_way_as_a_whole(finished: Path, path: Path) -> None:
+    (finished / "logs" / name_of(6)).unlink()
+    (finished / "logs" / "edb.chk").write_bytes(b"x" * 8192)
+    with pytest.raises(ExistingFileError, match=name_of(5)):
+        restored(path, finished, "refuse")
+
+
+def test_a_file_that_has_a_second_name_is_in_the_way(finished: Path, path: Path) -> None:
+    (finished / "logs" / name_of(6)).unlink()
+    (finished / "second").hardlink_to(finished / "logs" / name_of(5))
+    with pytest.raises(ExistingFileError, match=f"there already: {name_of(5)}"):
+        restored(path, finished, "refuse")
 
 
 @EVERY
@@ -530,6 +570,21 @@ def test_a_rerun_that_died_although_all_was_done_leaves_it_done(
 
     for folder in die_everywhere(tmp_path, path, prepare, "refuse", stride):
         restored(path, folder, "refuse")
+        demand_whole(folder, path)
+
+
+@EVERY
+@pytest.mark.parametrize("existing", ["refuse", "set-aside"])
+def test_a_rerun_that_died_where_only_some_was_there_goes_on(
+    tmp_path: Path, path: Path, finished: Path, stride: int, existing: str
+) -> None:
+    def prepare(folder: Path) -> None:
+        shutil.copytree(finished, folder)
+        (folder / "logs" / name_of(6)).unlink()
+        (folder / "data" / DATABASE).unlink()
+
+    for folder in die_everywhere(tmp_path, path, prepare, existing, stride):
+        restored(path, folder, existing)
         demand_whole(folder, path)
 
 

@@ -22,11 +22,19 @@ _MAX_LISTED: Final = 50
 
 def show_plan(plan: Plan) -> None:
     """Print a plan, without what follows it."""
-    rows = []
+    rows, placed = [], plan.interrupted.placed if plan.interrupted else frozenset()
     for step in islice(plan.steps, _MAX_LISTED):
         target = "-" if step.target is None else names.printable(step.target)
         token = f"0x{step.entry.token:02X} {step.token_name}"
-        rows.append((step.entry.name, token, step.rule, target, step.action.value))
+        rows.append(
+            (
+                step.entry.name,
+                token,
+                step.rule,
+                target,
+                "there" if (step.directory, step.name) in placed else step.action.value,
+            )
+        )
     output.table(("file", "token", "rule", "target", "action"), rows)
     _more(len(plan.steps))
     for extra in plan.extras:
@@ -94,7 +102,9 @@ def show_registrations(registrations: tuple[Registration, ...]) -> None:
 def show_report(report: Report) -> None:
     """Print what was placed."""
     done = "all is done already:" if report.found == report.files > 0 else "restored"
-    output.line(f"{done} {count_text(report.files, 'file')}, {output.size_text(report.size)}; every digest was right")
+    there = f" ({report.found:,} there already)" if 0 < report.found < report.files else ""
+    files = f"{count_text(report.files, 'file')}{there}"
+    output.line(f"{done} {files}, {output.size_text(report.size)}; every digest was right")
     if report.without_time:
         output.line(f"note: {count_text(report.without_time, 'file')} could not be given the modification time")
 

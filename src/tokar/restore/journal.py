@@ -9,7 +9,8 @@ made durable, `NAME.journal-N` beside the first staging directory, with the file
 * With a journal: everything had been staged, and renaming may have begun. A file under a final name that has exactly
   the size and the digest that it must have is taken for one that was renamed. Any other file there is in the way, as
   always.
-* Where all files of the plan are there so, and nothing else is in the way, all is done already, journal or not.
+* Where files of the plan are there so, and nothing else is in the way, they are taken as they are, journal or not, and
+  the others are placed; where all are, all is done already.
 
 A journal is JSON in lines, so that one of any length is written and read without being held: what it is, one line for
 each file that is to be set aside, and one that ends it.
@@ -24,7 +25,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -129,7 +130,7 @@ def find_interrupted(plan: Plan) -> Interrupted | None:
 
 
 def plans_that_go_on(first: Plan, planned: Planned) -> list[Plan]:
-    """Return plans that go on from what an earlier run of the same restore left, also where that has done all.
+    """Return plans that go on from what an earlier run of the same restore left, also where files are there.
 
     Args:
         first: The plan, all plans of a chain as one, as if nothing had been left.
@@ -137,31 +138,39 @@ def plans_that_go_on(first: Plan, planned: Planned) -> list[Plan]:
     """
     left = find_interrupted(first)
     if left is None or not left.placed:
-        done = _all_in_place(first, left)
-        plans = planned(done) if done is not None else []
-        # All is read only where nothing is in the way: a recovered database has the size that it had, but a checkpoint
-        # lies beside it.
-        is_free = not any(one.problems or one.asides for one in plans)
-        if done is not None and is_free and sum(1 for _ in _placed(first)) == len(done.placed):
-            return plans
+        there = _there_by_size(first, left)
+        plans = planned(there) if there is not None else []
+        # All is read only where nothing else is in the way: a recovered database has the size that it had, but a
+        # checkpoint lies beside it.
+        if there is not None and _is_free(first, plans):
+            whole = frozenset(_placed(first, there.placed))
+            if whole == there.placed:
+                return plans
+            if whole:
+                return planned(replace(there, placed=whole, is_done=False))
     return planned(left)
 
 
-def _all_in_place(plan: Plan, left: Interrupted | None) -> Interrupted | None:
-    """Return what would be left if all was done; None where a file is missing or has another size."""
-    placed = set()
-    for extra in plan.extras:
-        if _size(extra.directory, extra.name) != len(extra.data):
-            return None
-        placed.add((extra.directory, extra.name))
-    for directory, name, entry in plan.steps.placements():
-        if _size(directory, name) != entry.size:
-            return None
-        placed.add((directory, name))
-    if not placed:
+def _there_by_size(plan: Plan, left: Interrupted | None) -> Interrupted | None:
+    """Return what would be left if all files had been placed that have the right size; None where there is none."""
+    extras = {(one.directory, one.name) for one in plan.extras if _size(one.directory, one.name) == len(one.data)}
+    files = {(path, name) for path, name, entry in plan.steps.placements() if _size(path, name) == entry.size}
+    if not files:
         return None
     found = left or Interrupted(staging_name(plan), frozenset(), frozenset(), (), ())
-    return replace(found, placed=frozenset(placed), is_done=True)
+    count = len(plan.extras) + sum(1 for _ in plan.steps.placements())
+    placed = frozenset(files | extras)
+    return replace(found, placed=placed, is_done=len(placed) == count)
+
+
+def _is_free(first: Plan, plans: Iterable[Plan]) -> bool:
+    """Return whether nothing is in the way of plans but files that have the names of theirs."""
+    plans = [*plans]
+    asides = {(one.directory, one.name) for plan in plans for one in plan.asides}
+    if asides:
+        asides -= {(path, name) for path, name, _ in first.steps.placements()}
+        asides -= {(one.directory, one.name) for one in first.extras}
+    return not asides and all(one.is_taken for plan in plans for one in plan.problems)
 
 
 def journal_name(holder: Directory, name: str) -> str:
@@ -296,11 +305,13 @@ def _is_done(aside: Aside) -> bool:
     return os.path.lexists(os.path.join(aside.directory, aside.new_name))  # noqa: PTH118 - text
 
 
-def _placed(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield directory and name of the files that are whole under their final names."""
+def _placed(plan: Plan, among: Container[tuple[str, str]] | None = None) -> Iterator[tuple[str, str]]:
+    """Yield directory and name of the files that are whole under their final names: of all, or among some."""
     opened: dict[str, Directory | None] = {}
     try:
         for path, name, entry in plan.steps.placements():
+            if among is not None and (path, name) not in among:
+                continue
             if path not in opened:
                 opened[path] = _tried(partial(Directory, path), None)
             directory = opened[path]

@@ -63,6 +63,7 @@ class Problem:
     error: errors.RestoreError  # What is wrong, as it is raised
     entries: tuple[int, ...] = ()  # The numbers of the entries concerned
     urgency: int = UNPLACED  # Its place among the problems, where the class of the error does not say it
+    is_taken: bool = False  # Whether files are there under the names of those that are placed, and that is all
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Problem) and self.to_json() == other.to_json()

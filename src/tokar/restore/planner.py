@@ -59,7 +59,7 @@ from tokar.restore.plan import (
 from tokar.restore.rollforward import RolledForward, look_for_staying
 from tokar.restore.targets import Targets
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
-from tokar.words import some
+from tokar.words import count_text, noun, some
 
 _MOST_LISTED: Final = 1000  # problems of one kind; of the others the files are counted
 _MORE: Final = "more like that"
@@ -470,8 +470,12 @@ def _goes_on(left: Interrupted | None) -> Iterator[str]:
     if left is None:
         return
     placed = f"{len(left.placed)} files are in place"
+    content = "each with the content that it must have"
     if left.is_done:
-        yield f"all is done already: {placed}, each with the content that it must have"
+        yield f"all is done already: {placed}, {content}"
+    elif not left.journals and not left.staged:
+        are = noun(len(left.placed), "is", "are")
+        yield f"{count_text(len(left.placed), 'file')} {are} there already, {content}: nothing is done with them"
     else:
         yield f"goes on from an interrupted run of this restore: {placed} and {len(left.staged)} are staged"
 

@@ -29,7 +29,7 @@ from tokar.restore.inventory import (
 )
 from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Asides, AsidesOf, Existing, PlannedDirectory, Problem
 from tokar.tokens import DATABASE_DIRECTORY
-from tokar.words import some
+from tokar.words import noun, some
 
 _PIECE = 1 << 16  # bytes that are hashed at once
 # Old checkpoints and databases go aside first: what is left if it stops there cannot be taken for a whole set.
@@ -215,7 +215,11 @@ class Targets:
             return self._put_aside(target, taken + engine)
         if taken:
             listed = some(names.printable(found.name) for found in map(there.at, taken))
-            self._problem(ExistingFileError(f"there already: {listed}", path=path))
+            left = self._inventory.interrupted
+            right = sum(1 for found in there if left is not None and (path, found.name) in left.placed)
+            rest = f"; of the others {right:,} {noun(right, 'is', 'are')} right" if right else ""
+            error = ExistingFileError(f"there already: {listed}{rest}", path=path)
+            self.problems.append(Problem(error, is_taken=True))
         if engine:
             listed = some(f"{names.printable(found.name)} ({found.engine})" for found in map(there.at, engine))
             self._problem(ExistingFileError(f"files of the engine are there already: {listed}", path=path))
