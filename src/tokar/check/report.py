@@ -19,9 +19,20 @@ from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet, found_beside
 from tokar.sets.chain import Chain, SparedSet
 from tokar.sets.faults import Fault
+from tokar.sets.idle import idle_in
 from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict
-from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, one_by_one, weigh, with_damage, with_unread, worst
+from tokar.sets.outcome import (
+    LastLine,
+    LeftOpen,
+    not_asked_in,
+    one_by_one,
+    weigh,
+    with_damage,
+    with_idle,
+    with_unread,
+    worst,
+)
 
 
 class Rung(StrEnum):
@@ -253,7 +264,8 @@ class CheckReport:
         if len(self.archives) > 1:
             judged = with_unread(judged, self.missed)
             others = [one for one in others if not one.error]
-        return one_by_one(worst(filter(None, (*(one.outcome for one in others), judged))), self.chain.choice)
+        all_of_them = worst(filter(None, (*(one.outcome for one in others), judged)))
+        return one_by_one(with_idle(all_of_them, () if self.complete else idle_in(self.chain)), self.chain.choice)
 
     def _counted(self, one: ArchiveCheck, at: int) -> LastLine:
         """Return what an archive comes to beside others: damage of a copy is not met where the other is read."""

@@ -30,10 +30,11 @@ from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, f
 from tokar.sets.chain import Chain, SparedSet
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
+from tokar.sets.idle import idle_in
 from tokar.sets.joining import build_chain
 from tokar.sets.linked import with_links_among
 from tokar.sets.not_taken import with_not_taken
-from tokar.sets.outcome import LastLine, Word, one_by_one, passes, refusal, with_damage, with_unread, worst
+from tokar.sets.outcome import LastLine, Word, one_by_one, passes, refusal, with_damage, with_idle, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
 from tokar.sets.start import ChainStart, reached_by
@@ -344,6 +345,7 @@ def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: boo
     outcome = worst(one for one in (unread, locked) if one is not None)
     if changing := [name for one in lying for name in one.changed]:
         outcome = LastLine(Word.NOT_PROVEN, f"{some(changing)}: written to while it was read", SetError.exit_code)
+    outcome = with_idle(outcome, idle_in(chain))
     return Together(chain, one_by_one(outcome, chain.choice), needed, spared_by(found.problems, needed), locked)
 
 

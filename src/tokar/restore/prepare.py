@@ -59,7 +59,7 @@ from tokar.restore.rebuilt import rebuilt_locations
 from tokar.restore.rollforward import RolledForward
 from tokar.restore.targets import room_problems
 from tokar.restore.unrecoverable import ALL_THE_SAME, met_all_the_same
-from tokar.sets.outcome import LastLine, with_damage, with_met, worst
+from tokar.sets.outcome import LastLine, with_damage, with_idle, with_met, worst
 from tokar.sets.read import facts_of_logs
 from tokar.sets.selection import NotPlaced
 from tokar.sets.watching import Watch, unwatched
@@ -190,8 +190,8 @@ def outcome_of_sets(chosen: ChosenSets) -> LastLine | None:
 
 def _outcome(chosen: ChosenSets, met: Sequence[NotPlaced] = ()) -> LastLine | None:
     lost = chosen.selection.outcome if chosen.selection else None
-    found = with_met(worst(filter(None, (chosen.outcome, lost))), met)
-    return with_damage(found, chosen.met_damage)
+    found = with_damage(with_met(worst(filter(None, (chosen.outcome, lost))), met), chosen.met_damage)
+    return with_idle(found, chosen.selection.idle if chosen.selection else ())
 
 
 def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], options: RestoreOptions) -> Request:

@@ -20,6 +20,7 @@ from tokar.sets.chain import Chain, differing_fault, end_fault, mended_logs
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.fault_list import in_order
 from tokar.sets.faults import Fault, FaultKind, Rules
+from tokar.sets.idle import idle_in, why_unused
 from tokar.sets.judge import judge_set
 from tokar.sets.left_out import HARMLESS, LeftOut
 from tokar.sets.links import link
@@ -306,6 +307,8 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
         logs=logs,
         left_out=_left_out(chain, numbers, logs, apart),
         unused=tuple(one.label for at, one in enumerate(chain.sets) if at not in numbers),
+        why_unused=dict(why_unused(chain, start, numbers)),
+        idle=idle_in(chain),
         spared=chain.spared_beside(numbers),
         target=highest,
         hard=start.hard,

@@ -341,6 +341,13 @@ def one_by_one(found: LastLine | None, choice: Choice | None) -> LastLine | None
     return replace(found, why=f"{found.why}; {why}" if found.why else why)
 
 
+def with_idle(found: LastLine | None, idle: Sequence[str]) -> LastLine | None:
+    """Return what sets come to that pass, and name those that are nothing to the databases that are restored."""
+    if found is None or not idle or not passes(found):
+        return found
+    return replace(found, why="; ".join(filter(None, (found.why, *idle))))
+
+
 class Met(Protocol):
     """A file that is placed although recovery must not meet it."""
 

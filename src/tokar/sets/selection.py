@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tokar.as_json import as_json, fields_json
@@ -89,6 +89,8 @@ class ChainSelection:
     logs: tuple[SelectedLog, ...]  # The logs, in order
     left_out: tuple[NotPlaced, ...]  # Files of these sets that are not placed
     unused: tuple[str, ...]  # Labels of sets that take no part
+    why_unused: Mapping[str, str] = field(default_factory=dict)  # Why, by their labels
+    idle: tuple[str, ...] = ()  # Those that are nothing to the databases here, each with the reason
     spared: tuple[SparedSet, ...]  # Those of them that do not pass, and damaged copies of sets
     target: int  # The generation that is reached; 0 without logs
     hard: bool  # Whether hard recovery follows: the databases are copies from a streaming backup
@@ -104,9 +106,10 @@ class ChainSelection:
 
     @property
     def unused_with_why(self) -> list[str]:
-        """Labels of sets that take no part; of those that do not pass also what they come to."""
+        """Labels of sets that take no part, with the reason; of those that do not pass what they come to."""
         why = {one.label: str(one) for one in self.spared}
-        return [why.get(one, one) for one in dict.fromkeys((*self.unused, *why))]
+        told = {one: f"{one}: {self.why_unused[one]}" if one in self.why_unused else one for one in self.unused} | why
+        return [told[one] for one in dict.fromkeys((*self.unused, *why))]
 
     def excluded(self) -> frozenset[int]:
         """Return the entries of the first set that are not placed."""
