@@ -11,6 +11,7 @@ from command_line import Result, tokar
 from recovery_sets import DATABASE_SIGNATURE, archive, database, flip, moment, streaming
 
 from tokar.ese.values import LogPosition, Signature
+from verbs import unlike_together
 
 Files = dict[str, bytes]
 OTHER = Signature(random=41, created=moment(41))
@@ -378,3 +379,16 @@ def test_content_does_not_decide_to_which_full_logs_belong(tmp_path: Path) -> No
     for verb in (["check"], ["check", "--content"], ["chain"], ["chain", "--content"]):
         line = tokar(*verb, *paths).stdout.splitlines()[-1]
         assert line.startswith("RESTORABLE WITH LOSS: main.edb: the logs are also about a database that is not here")
+
+
+def test_content_does_not_decide_of_which_of_two_bad_fulls_the_cause_is_named(tmp_path: Path) -> None:
+    """Of each a log is missing, and of one content says more than that."""
+    every = logs(5, 10)
+    spoilt = {name(9): flip(flip(every[name(9)], 5000), 5400, 3)}
+    sets = {
+        "own": {DATABASE: bytes(dirty(5, 7)), **part(5, 5, every), **part(7, 7, every)},
+        "later": {DATABASE: bytes(dirty(7, 9)), **part(7, 7, every), **spoilt},
+        "logs": part(10, 10, every),
+    }
+    paths = [archive(tmp_path / f"{one}.tokar", files).path for one, files in sets.items()]
+    assert [*unlike_together(paths)] == []

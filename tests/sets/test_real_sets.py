@@ -646,10 +646,14 @@ def test_verbs_agree_on_two_changes_at_once(number: int, tmp_path: Path) -> None
     assert [*unlike(files, tmp_path)] == [], title
 
 
+# Of several archives nobody can judge the logs of one, whichever of them gives any to a restore.
+UNKNOWN_IN_ONE = {"crashed: all logs of format 9", "clean: SRU00003.log of format 9"}
+
+
 @pytest.mark.parametrize(
     "title",
     [
-        pytest.param(title, marks=[] if title in FIRST_OF_A_VERDICT else pytest.mark.torture)
+        pytest.param(title, marks=[] if title in {*FIRST_OF_A_VERDICT, *UNKNOWN_IN_ONE} else pytest.mark.torture)
         for title in ROWS
         if title.partition(":")[0].isalpha()
     ],

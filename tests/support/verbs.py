@@ -92,7 +92,7 @@ def less(quick: str, full: str) -> bool:
 
 def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
     """Yield in what verbs contradict each other on several archives, or a verb says more than with --content."""
-    words, ends, any_database, loses = {}, {}, False, set()
+    words, ends, any_database, loses, known = {}, {}, False, set[str](), set[str]()
     for verb, key in (("check", "archives"), ("chain", "sets")):
         for content in (False, True):
             result = tokar(verb, "--json", *["--content"] * content, *sets)
@@ -100,6 +100,8 @@ def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
             words[verb, content] = {one["path"]: one["outcome"] for one in found[key]}
             any_database |= verb == "check" and any(one["verdict"]["databases"] for one in found[key])
             ends[verb, content] = found["outcome"], result.exit_code
+            if verb == "check" and not content:
+                known = {each["message"] for one in found[key] for rung in one["rungs"] for each in rung["findings"]}
             if not content:
                 loses = {
                     one["path"] for one in found[key] for each in one.get("faults", ()) if each["severity"] == "loss"
@@ -110,17 +112,35 @@ def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
     full = words["check", True]
     if not all(less(one["word"], full[path]["word"]) for path, one in words["check", False].items()):
         yield f"check --content says something else: {words}"
+    quick, told = ({**words["check", one], "all": ends["check", one][0]} for one in (False, True))
+    yield from other_causes(quick, told, known)
     plan = tokar("restore", "--dry-run", "--json", "--into", sets[0].parent / "out", *sets)
     said = plan.json()
     took = {one["path"] for one in (said["chain"] or {}).get("sets", ())} or {*full}
     ones = [one for path, one in words["check", False].items() if path in took]
     worst = ends["check", False][0]  # goes by exit codes too, which those of single sets do not show
-    wanted = worst if worst in ones else worst_of(ones)
+    wanted = worst if worst in ones or worst["word"] == OPEN else worst_of(ones)
     alone = len(sets) > 1 and not any_database  # logs alone are no chain to restore from
     behind = wanted["word"] == OPEN and any(words["check", False][path] == wanted for path in took & loses)
     refused = alone or behind or wanted["word"] in {NOT, LOSS, Word.PART_OF_A_CHAIN}
     if (said["outcome"], plan.exit_code) != (wanted, 6 if refused else 0):
         yield f"restore ends with {plan.exit_code} and says {said['outcome']}, check {wanted}"
+
+
+Lines = dict[str, dict[str, str]]
+
+
+def other_causes(quick: Lines, told: Lines, known: set[str]) -> Iterator[str]:
+    """Yield where content changes a cause, and finds nothing new: else it may add one.
+
+    Args:
+        quick: The last lines without content.
+        told: Those with content.
+        known: What is in the way, as it is known without content.
+    """
+    for path, one in told.items():
+        if one != quick[path] and quick[path]["word"] != OPEN and any(each in (one["why"] or "") for each in known):
+            yield f"check says of {path} {quick[path]}, with --content {one}"
 
 
 def worst_of(found: Sequence[dict[str, str]]) -> dict[str, str]:

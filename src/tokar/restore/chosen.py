@@ -39,7 +39,7 @@ from tokar.sets.left_out import HARMLESS
 from tokar.sets.linked import of_a_choice
 from tokar.sets.logs import LogTable
 from tokar.sets.not_asked import with_not_asked
-from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, refusal, unjudged_in, weigh, worst
+from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, passes, refusal, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog
@@ -131,7 +131,7 @@ class OpenSets:
             names={
                 (at, number): name for at, one in enumerate(sets) for number, name in renamed.get(one.root, {}).items()
             },
-            outcome=_outcome(start, sets[1:]),
+            outcome=_outcome(start, sets[1:], None if options.full or until is not None else self.chain.outcome),
             databases=facts.databases,
             problems=of_a_chain(unrecoverable(start.verdict, start.facts)) if start.blocking else (),
             no_copies=tuple(no_copies(facts.databases)),
@@ -215,11 +215,12 @@ class OpenSets:
         self._stack.close()
 
 
-def _outcome(start: ChainStart, others: Iterable[BackupSet]) -> LastLine | None:
-    """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
+def _outcome(start: ChainStart, others: Iterable[BackupSet], together: LastLine | None) -> LastLine | None:
+    """Return what the set with the databases comes to, with the logs of the others; as all sets do where they pass."""
     unjudged = [why for one in others for why in unjudged_in(one.facts)][:1]
     found = (LastLine(Word.NOT_PROVEN, why, SetError.exit_code) for why in unjudged)
-    return worst([outcome_of(start.verdict, start.facts), *found])
+    own = worst([outcome_of(start.verdict, start.facts), *found])
+    return together if passes(together) and passes(own) else own
 
 
 def placed_of(facts: SetFacts, excluded: Container[int], placed: Iterable[LogFacts]) -> SetFacts:

@@ -97,7 +97,7 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
     floors = {start.number: start.floor for start in starts}  # of several it goes on from the latest, as a restore does
     best = min(
         found,
-        key=lambda one: (one.start is None, badness_of(one.blocking), len(one.faults), -floors.get(one.start or 0, 0)),
+        key=lambda one: (one.start is None, badness_of(one.blocking), -floors.get(one.start or 0, 0)),
         default=None,
     )
     if best is None or best.start is None:
