@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chain_sets import DATABASE, logs, streaming
+from chain_sets import DATABASE, OTHER_STREAM, database, logs, streaming
 from command_line import done, tokar
-from recovery_sets import archive
+from recovery_sets import archive, write
 from small_sets import contents
 
+from tokar.ese.values import LogPosition
 from tokar.sets.outcome import Word
 from verbs import unlike_together
 
@@ -67,3 +68,39 @@ def test_the_base_name_of_a_service_in_capitals_and_any_one_of_others_are_found(
     assert "another name" not in said("check", "--content", path)[1]
     done("restore", "--into", tmp_path / "out", path)
     assert contents(tmp_path / "out") == files
+
+
+@pytest.mark.parametrize("content", [[], ["--content"]])
+def test_logs_of_a_service_that_are_alone_under_another_base_name_are_refused_at_once(
+    content: list[str], tmp_path: Path
+) -> None:
+    path = archive(tmp_path / "logs.tokar", renamed(LATER), profile="certadm", kind="logs").path
+    assert [*unlike_together([path])] == []
+    code, text = said("check", *content, path)
+    wanted = f"{Word.NOT_RESTORABLE}: E0000008.log holds generation 0x8, and the engine looks for another name"
+    assert (code, text.splitlines()[-1]) == (9, wanted)
+
+
+def test_logs_of_another_base_name_that_are_alone_are_refused_only_where_their_service_finds_none_of_them(
+    tmp_path: Path,
+) -> None:
+    twice = {**LATER, **renamed(LATER)}  # each is here under its own name too
+    strays = {**LATER, **renamed(logs(3, 4, stream=OTHER_STREAM))}  # of another server: with a full they are a remark
+    for at, (files, profile) in enumerate([(twice, "certadm"), (strays, "certadm"), (renamed(LATER), "ese")]):
+        path = archive(tmp_path / f"{at}.tokar", files, profile=profile, kind="logs").path
+        code, text = said("check", path)
+        assert (code, text.splitlines()[-1].partition(":")[0]) == (0, Word.PART_OF_A_CHAIN), text
+    mixed = {"edb00008.log": LATER["edb00008.log"], "E0000009.log": LATER["edb00009.log"]}
+    path = archive(tmp_path / "mixed.tokar", mixed, profile="certadm", kind="logs").path
+    assert "E0000009.log holds generation 0x9" in said("check", path)[1].splitlines()[-1]
+
+
+@pytest.mark.parametrize(("base", "is_said"), [("E00", True), ("edb", False)])
+def test_create_says_that_the_engine_begins_a_new_stream_where_all_logs_of_a_clean_database_are_left_out(
+    base: str, is_said: bool, tmp_path: Path
+) -> None:
+    clean = database(consistent_position=LogPosition(generation=7, sector=1))
+    folder = write(tmp_path / "set", renamed({DATABASE: bytes(clean), **logs(6, 7)}, base))
+    text = " ".join(done("create", "--profile", "certadm", tmp_path / "a.tokar", folder).stderr.split())
+    assert (f"note: no log here continues {DATABASE}: the engine starts a new log stream" in text) is is_said
+    assert ("note: E0000007.log holds generation 0x7, and the engine looks for another name" in text) is is_said

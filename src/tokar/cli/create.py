@@ -170,7 +170,8 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
 def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequence[Fault], Sequence[Fault]]:
     """Return what the verdict on the archive comes to, what stands in the way of recovering its databases, and remarks.
 
-    Remarks are on the location list: whoever has the server can still give a right one.
+    Remarks are on what whoever has the server can still set right: its location list, and where all logs of a database
+    that was shut down are left out, why.
     """
     from tokar.format.archive import Archive  # noqa: PLC0415
     from tokar.sets.outcome import NOTHING_TO_RECOVER, LastLine, Word, outcome_of  # noqa: PLC0415 - loads much
@@ -193,8 +194,11 @@ def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequ
     # What is wrong inside a single file was said by the examination already, but for what the logs say of its pages.
     new = (one for one in verdict.blocking if one.kind.scope is Scope.SET or one.kind is FaultKind.PAGES_OFF_CHAIN)
     missing = [*new]
-    lists = [one for one in verdict.remarks if one.kind in {FaultKind.LOCATIONS_DAMAGED, FaultKind.LOCATIONS_FOREIGN}]
-    return outcome_of(verdict, facts), missing if facts.databases else (), lists
+    told = {FaultKind.LOCATIONS_DAMAGED, FaultKind.LOCATIONS_FOREIGN}
+    if facts.logs and any(one.kind is FaultKind.NEW_STREAM for one in verdict.remarks):
+        told |= {FaultKind.LOG_NAME, FaultKind.LOGS_BEFORE_GAP, FaultKind.NEW_STREAM}
+    remarks = [one for one in verdict.remarks if one.kind in told]
+    return outcome_of(verdict, facts), missing if facts.databases else (), remarks
 
 
 def _warn_of_recovery(out: str, missing: Sequence[Fault]) -> None:

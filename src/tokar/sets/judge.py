@@ -37,7 +37,7 @@ from tokar.sets.instances import in_folders
 from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Reason, left_out_of
 from tokar.sets.linked import with_linked_logs, with_links
 from tokar.sets.links import break_fault, link
-from tokar.sets.logs import LogTable, stream_key
+from tokar.sets.logs import LogTable, stream_key, stream_of
 from tokar.sets.lost import lost_faults
 from tokar.sets.named import databases_not_here, databases_renamed, sure_logs
 from tokar.sets.roles import LogRole, LogRoles, roles_of
@@ -286,6 +286,7 @@ def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRu
     # unless it is here whole too.
     worst = Severity.WARNING if facts.databases else Severity.ERROR
     streams = [*table.streams]
+    astray = _streams_astray(facts)
     for at, (log, role) in enumerate(roles.pairs()):
         if role in {LogRole.NEEDED, LogRole.COMMITTED} or judged[at]:
             continue
@@ -296,8 +297,9 @@ def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRu
         fault = log_fault(log, severity, hard=False, last=last)
         if whole is not None:
             fault = table.fault_of_double(log, whole.facts.name)
-        beyond = role in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}
-        if fault is None and beyond and table.right_name(log) and not table.is_twice(log):
+        beyond = role in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP} and not table.is_twice(log)
+        beyond |= stream_of(log) in astray and not table.is_found(log)
+        if fault is None and beyond and table.right_name(log):
             fault = Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity)
         stray = role is LogRole.FOREIGN and not facts.has_unreadable_database
         if fault is not None and not (stray and fault.kind is FaultKind.LOG_NAME):  # no name would make it fit
@@ -310,6 +312,19 @@ def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRu
         yield Rules.STRAY_LOGS.of_logs(foreign)
     for run in runs:
         yield from _unreached(run, facts, roles, judged)
+
+
+def _streams_astray(facts: SetFacts) -> set[bytes | None]:
+    """Return the streams of logs alone that their service looks for under a base name that is known (`SFT-7`).
+
+    Where it finds logs of some streams, those of which it finds none may be of another server.
+    """
+    own = (log for log in facts.logs if log.service_base) if not facts.databases else ()
+    found: dict[bytes | None, bool] = {}
+    for log in own:
+        stream = stream_of(log)
+        found[stream] = found.get(stream, False) or log.base == log.service_base
+    return {stream for stream, is_found in found.items() if is_found} or {*found}
 
 
 def _unreached(run: DatabaseRun, facts: SetFacts, roles: LogRoles, judged: bytearray) -> Iterator[Fault]:

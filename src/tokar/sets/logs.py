@@ -319,6 +319,11 @@ class LogTable:
         version = self.version_of(log)
         return version is not None and len(version.copies) > 1
 
+    def is_found(self, log: LogFacts) -> bool:
+        """Return whether the engine finds a copy of a log by its name."""
+        version = self.version_of(log)
+        return version is not None and any(self.finds(copy.facts) for copy in version.copies)
+
     def is_best(self, log: LogFacts) -> bool:
         """Return whether a log is that of its copies which counts; also where nobody knows which log it is."""
         if log.signature is None or not self.is_twice(log):
