@@ -879,6 +879,17 @@ def test_a_log_of_a_database_that_is_here_stands_for_none_of_another(tmp_path: P
     assert [(one.kind, one.generations) for one in first.faults] == [(Kind.LOG_MISSING, (lost,))]
 
 
+@pytest.mark.parametrize("lost", [5, 6, 7])
+def test_a_log_of_another_stream_in_another_folder_stands_for_none_where_its_database_is_in_another_part(
+    tmp_path: Path, lost: int
+) -> None:
+    files = of_two_servers(lost)
+    del files[f"b/{DATABASE}"]
+    verdict = verdict_of(tmp_path, files)
+    assert [(one.kind, one.generations) for one in verdict.databases[0].faults] == [(Kind.LOG_MISSING, (lost,))]
+    assert Kind.STRAY_LOGS in {one.kind for one in verdict.faults}
+
+
 def test_a_log_of_a_database_that_is_here_stands_in_the_very_place_of_another(tmp_path: Path) -> None:
     files = of_two_servers(6)
     files[f"a/{name_of(6)}"] = files[f"b/{name_of(6)}"]

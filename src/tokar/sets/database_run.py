@@ -325,7 +325,10 @@ class DatabaseRun:
         return [log for log in found if not self._is_elsewhere(log)]
 
     def _is_elsewhere(self, log: LogFacts) -> bool:
-        """Return whether a log belongs to another database that is here, and lies where its own logs do not."""
+        """Return whether a log belongs to another database, here or elsewhere, and lies where its own logs do not."""
+        is_foreign = log.signature is not None and log.signature != self.signature
+        if is_foreign and self.run and all(one.folder != log.folder for one in self.run):
+            return True
         owned = log.signature in self._of_others or log.place in self._places_of_others
         return owned and all(one.place != log.place for one in self.run)
 
