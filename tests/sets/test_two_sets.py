@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chain_sets import DATABASE, OTHER_STREAM, archive, checkpoint, database, dirty, logs, streaming
@@ -453,3 +455,33 @@ def test_a_full_that_a_restore_does_without_is_named_by_every_verb(tmp_path: Pat
     paths[0].write_bytes(data)
     spoilt(paths[0], name(6))
     assert tokar("check", *paths).exit_code == 4, "and of its files"
+
+
+OLD: dict[str, Any] = {"major": 7, "minor": 3704}
+
+
+@pytest.mark.parametrize("goes_on", [None, False, True], ids=["to the need", "beyond it", "damaged beyond it"])
+@pytest.mark.parametrize("needs", [dirty, streaming])
+def test_a_log_of_the_older_format_that_may_be_of_either_history_gets_one_answer_however_the_files_are_split(
+    needs: Callable[..., Any], goes_on: bool | None, tmp_path: Path
+) -> None:
+    own = logs(5, 7, **OLD)
+    later = logs(8, 9, after=own[name(7)], **OLD) if goes_on is not None else {}
+    if goes_on:
+        later[name(8)] = flip(flip(later[name(8)], 5000), 5400, 3)
+    full = {DATABASE: bytes(needs(5, 7)), **own}
+    other = logs(7, 8, after=own[name(6)], branch=1000, **OLD)
+    apart = {f"old/{one}": data for one, data in other.items()}
+    splits = [[{**full, **later, **apart}], [{**full, **later}, other], *([[full, later, other]] if later else [])]
+    for number, parts in enumerate(splits):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        sets = [archive(folder / f"{at}.tokar", part).path for at, part in enumerate(parts)]
+        for verb, code in (("check", 9), ("chain", 9), ("restore", 0)):
+            options = ["--into", str(folder / "out")] if verb == "restore" else []
+            result = tokar(verb, *options, *sets)
+            assert (result.exit_code, result.stdout.splitlines()[-1].partition(", where")[0]) == (
+                code,
+                f"NOT PROVEN: {name(6)}: of which history it is",
+            )
+        assert contents(folder / "out") == {**full, **later}

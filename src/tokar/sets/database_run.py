@@ -252,8 +252,8 @@ class DatabaseRun:
         if only or self._proven.get(log.generation) is not None:
             self._note(forked(log, found, Severity.WARNING))
             if before is not None and not only and all(one.previous_segments_xor is None for one in found):
-                others = some(one.name for one in found)
-                self._untold.append(f"{before.name}: of which history it is, where {others} both go on from it")
+                others = f"{len(found)} logs 0x{log.generation:X} ({some({one.name: 0 for one in found})})"
+                self._untold.append(f"{before.name}: of which history it is, where {others} go on from it")
         elif not self._may_be_told(before, found):
             self._note(forked(log, found, severity))
 

@@ -145,12 +145,23 @@ def is_proven_other(logs: LogTable, run: LogRun, goal: Version) -> bool:
         return False
     before = run.at(first.generation - 1)
     if run.at(first.generation) is not None and first.generation <= run.proven:
-        # Of the older format the last log that both go on from may be of either.
-        is_told = first.facts.previous_segments_xor is not None
-        return is_told or before is None or before.generation < run.start
+        return True
     # Of that one the time of its creation tells: its content may have changed.
     is_other = before is not None and before.facts.created != first.facts.previous_created
     return is_other and first.generation - 1 <= run.proven
+
+
+def untold_beside(logs: LogTable, run: LogRun) -> Iterator[Version]:
+    """Yield the logs of another history that go on from one of a run, which may be of either (`RUN-6`).
+
+    A log of the older format does not say what was in the one before, so nothing tells which of them that one is for.
+    """
+    older = (one for one in run.versions if one.facts.previous_segments_xor is None)
+    for version in older:
+        before = run.at(version.generation - 1)
+        if before is not None and run.start < version.generation <= run.proven:
+            others = (one for one in logs.following(before) if one != version)
+            yield from (one for one in others if one.facts.previous_segments_xor is None)
 
 
 def fork_fault(sets: Sequence[BackupSet], generation: int, versions: Sequence[Version]) -> Fault:

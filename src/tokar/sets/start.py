@@ -16,7 +16,7 @@ from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.left_out import LeftOut
 from tokar.sets.linked import links_to_databases
-from tokar.sets.log_run import LogRun, follow
+from tokar.sets.log_run import LogRun, follow, untold_beside
 from tokar.sets.logs import LogTable, stream_key, stream_of
 from tokar.sets.lost import lost_beside, without_beyond
 from tokar.sets.need import Basis, need_of
@@ -343,6 +343,7 @@ def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
     for version in logs.of_stream(run.stream):
         if max(run.end + 1, run.start) <= version.generation <= run.floor and number not in version.sets:
             yield version.facts
+    yield from (version.facts for version in untold_beside(logs, run) if number not in version.sets)
     later = logs.contradicting(run.logs[-1]) if run.logs and run.end >= run.floor else None
     its = logs.version_of(later) if later is not None else None
     if its is not None and number not in its.sets:
