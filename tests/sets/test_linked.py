@@ -11,7 +11,7 @@ from command_line import done, tokar
 from loose_facts import facts_of_folder
 from recovery_sets import DATABASE, DATABASE_SIGNATURE, OTHER_STREAM, database, dirty, logs, write
 
-from tokar.ese.values import LogPosition
+from tokar.ese.values import LogPosition, Signature
 from tokar.sets.faults import FaultKind, Severity
 from tokar.sets.judge import judge_set
 
@@ -307,3 +307,46 @@ def test_every_verb_names_the_link_in_the_place_of_a_log_between_two_sets(tmp_pa
         result = tokar(*verb, *sets)
         last = f"NOT RESTORABLE: edb00008.log {TEXT}"
         assert (result.exit_code, result.stdout.splitlines()[-1]) == (6 if verb[0] == "restore" else 9, last)
+
+
+AT = LogPosition(generation=5, sector=1)
+
+
+def history(*named: tuple[int, int, tuple[tuple[str, Signature], ...]]) -> dict[str, bytes]:
+    """Logs that name these databases as attached, from one generation to another."""
+    found: dict[str, bytes] = {}
+    for low, high, attached in named:
+        before = found.get(f"edb{low - 1:05X}.log")
+        found |= logs(low, high, after=before, attached=attached, attached_at=AT)
+    return found
+
+
+UNTIL: dict[str, tuple[dict[str, bytes], dict[int | None, bool]]] = {
+    "detached behind it": (history((5, 8, BOTH), (9, 12, BOTH[:1])), {8: False, 10: True, None: True}),
+    "attached behind it": (history((5, 8, BOTH[:1]), (9, 12, BOTH)), {8: True, 10: False, None: False}),
+    "where the last log names none": (history((5, 6, BOTH), (7, 7, ()), (8, 12, BOTH[:1])), {7: False, 9: True}),
+    "where no log names another one": (history((5, 12, BOTH[:1])), {7: True, 9: True, None: True}),
+}
+
+
+@pytest.mark.parametrize("title", UNTIL)
+@pytest.mark.parametrize("link", [True, False], ids=["a link", "gone"])
+def test_a_restore_that_stops_misses_the_database_that_is_attached_where_it_stops(
+    title: str, link: bool, tmp_path: Path
+) -> None:
+    every, passes = UNTIL[title]
+    folder = write(
+        tmp_path / "full", {DATABASE: bytes(dirty(5, 7, attach_position=AT)), **some_logs(5, 6, 7, of=every)}
+    )
+    if link:
+        (folder / SECOND).symlink_to(tmp_path / "elsewhere")
+    tokar("create", "-q", "--kind", "full", tmp_path / "full.tokar", folder)
+    later = write(tmp_path / "later", some_logs(*range(8, 13), of=every))
+    tokar("create", "-q", "--kind", "logs", tmp_path / "later.tokar", later)
+    for until, good in passes.items():
+        options = ["--until", f"0x{until:X}"] if until else []
+        sets = [tmp_path / "full.tokar", tmp_path / "later.tokar"]
+        result = tokar("restore", "--dry-run", "--into", tmp_path / "out", *options, *sets)
+        assert (until, result.exit_code) == (until, 0 if good else 6), result.printed
+        name = f"{SECOND} is a link" if link else "a database that is not here"
+        assert (name in result.stdout.splitlines()[-1]) is not good

@@ -105,7 +105,7 @@ class OpenSets:
         sets = [known[one.id, one.root] for one in selection.sets]
         start = self.chain.start_of(self.chain.sets.index(sets[0]))
         assert start is not None
-        start = start if until is None else up_to(start, until)
+        start = start if until is None else up_to(start, until, self.chain.without)
         if until is None and (missed := self._found.missed(start.reached(selection.target))):
             raise self._refusal(missed)
         archives = tuple(map(self._open, sets))

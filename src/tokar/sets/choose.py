@@ -100,7 +100,7 @@ def restorable(
         NotRestorableError: The target cannot be reached, or more than one history leads there.
     """
     if target is not None:
-        chain = replace(chain, starts=tuple(up_to(start, target) for start in chain.starts))
+        chain = replace(chain, starts=tuple(up_to(one, target, chain.without) for one in chain.starts))
     starts = [*among] if among else _candidates(chain, full)
     spared = _LACKS_LOGS if may_lack_logs else frozenset[FaultKind]()
     sound = [start for start in starts if all(fault.kind in spared for fault in start.blocking)]

@@ -8,10 +8,11 @@ from functools import cache
 from typing import Final
 
 from tokar.ese.values import LogTime, Signature
-from tokar.names import collision_key
+from tokar.names import collision_key, leaf_of
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.beside import last_places, where_of, without_copies
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
+from tokar.sets.fault_list import in_order
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.left_out import LeftOut
@@ -104,18 +105,39 @@ class ChainStart:
         return next((run for run in self.runs if run.stream == stream), None)
 
 
-def up_to(start: ChainStart, target: int) -> ChainStart:
-    """Return a start where a restore stops at a generation: what is attached only behind it is not missed."""
+def up_to(start: ChainStart, target: int, without: frozenset[int] = frozenset()) -> ChainStart:
+    """Return a start where a restore stops at a generation: what is attached there is missed, and nothing else.
+
+    Args:
+        start: The start.
+        target: The generation.
+        without: Logs, by identity, of another history than the one that is wanted.
+    """
     start = replace(start, verdict=replace(start.verdict, faults=without_beyond(start.faults, target)))
-    if {fault.kind for fault in start.blocking} != {FaultKind.DATABASE_NOT_HERE}:
+    links = set(start.facts.links)
+
+    def is_of_absent(fault: Fault) -> bool:
+        if fault.kind is FaultKind.DATABASE_UNREADABLE:
+            return not links.isdisjoint(fault.files)
+        return fault.kind is FaultKind.DATABASE_NOT_HERE or (
+            fault.kind is FaultKind.FILE_LOST and not fault.generations
+        )
+
+    if not all(map(is_of_absent, start.blocking)):
         return start
-    facts = replace(start.facts, logs=tuple(log for log in start.facts.logs if (log.generation or 0) <= target))
-    here = facts.signatures
+    logs = tuple(log for log in start.facts.logs if (log.generation or 0) <= target)
+    facts = replace(start.facts, logs=logs)
+    found = [fault for fault in judge_set(facts, without=without).faults if is_of_absent(fault)]
+    here, said = facts.signatures, {one.files for one in found}
     last = (version.facts for run in start.runs if (version := run.at(target)) is not None)
-    missed = {one.path for log in last for one in log.attached if one.signature not in here}
-    missed |= {file for fault in judge_set(facts).blocking for file in fault.files}
-    faults = tuple(fault for fault in start.faults if not fault.blocks or missed.intersection(fault.files))
-    return replace(start, verdict=replace(start.verdict, faults=faults))
+    missed = {_leaf(one.path) for log in last for one in log.attached if one.signature not in here}
+    kept = (one for one in start.blocking if one.files not in said and missed.intersection(map(_leaf, one.files)))
+    rest = (one for one in start.faults if not is_of_absent(one))
+    return replace(start, verdict=replace(start.verdict, faults=in_order([*rest, *found, *kept])))
+
+
+def _leaf(path: str) -> str:
+    return collision_key(leaf_of(path))
 
 
 def are_of_several(starts: Sequence[ChainStart]) -> bool:
