@@ -143,7 +143,7 @@ def test_two_sets_in_one_archive_are_two_streams_in_two_folders(samples: Path, t
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.8])  # of its size: what files need, and not the facts behind it
 def test_a_damaged_real_set_is_found_and_not_restored(samples: Path, tmp_path: Path, at: float) -> None:
     archive = tmp_path / "a.tokar"
     done("create", "-q", archive, samples / "win10-srum-rathbun")

@@ -37,7 +37,7 @@ from tokar.collect import examine, found
 from tokar.ese.log import LogHeader
 from tokar.format import entry_reader, records, writer
 from tokar.restore import collisions, planner
-from tokar.sets import fault_list
+from tokar.sets import fault_list, read
 
 pytestmark = needs_ssh_keygen
 if TYPE_CHECKING:
@@ -339,6 +339,7 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "_MOST_LISTED", 5)
     monkeypatch.setattr(found, "MOST_NOTES", 5)
     monkeypatch.setattr(examine, "_MAX_LISTED", 5)
+    monkeypatch.setattr(read, "MOST_MARKED", 5)
 
 
 @pytest.mark.slow
@@ -431,7 +432,8 @@ def test_a_json_document_is_printed_row_by_row(
             printed = len(tokar(*(word.format(out=tmp_path / "a.tokar") for word in words), folder).stdout)
 
         work()
-        most_held = peak(work)
+        gc.collect()
+        most_held = min(peak(work) for _ in range(2))  # what another test left to be filled is in one of them
         held.append(most_held - 4 * printed)
     assert (held[1] - held[0]) / 2000 < most
 

@@ -30,6 +30,7 @@ from tokar.errors import CheckMismatchError, StorageError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.inspect import PassingFile
+from tokar.sets import read
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader, facts_of_archive
 from tokar.storage.bytesource import FileSource
@@ -296,3 +297,18 @@ def test_whatever_a_log_header_says_there_is_a_verdict(tmp_path: Path, edits: li
     files["edb00006.log"] = bytes(data[: len(data) - cut])
     found = judge_set(facts_of_folder(write(tmp_path, files), examine=True))
     assert found.to_json()["databases"]
+
+
+def test_of_logs_that_do_not_go_on_from_each_other_the_last_ones_keep_their_marks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Marks take more room than all else that is kept of a log: thousands of logs with holes would fill the memory."""
+    monkeypatch.setattr(read, "MOST_MARKED", 2)
+    odd = {name: data for name, data in logs(5, 14).items() if int(name[3:8], 16) % 2}
+    found = [one.content for one in passed_by(odd).logs]
+    assert [bool(one and one.marks) for one in found] == [False, False, False, True, True]
+    assert all(one and one.is_marked for one in found[-2:])
+
+
+def test_a_log_keeps_no_marks_where_the_next_one_goes_on_from_it() -> None:
+    assert [bool(one.content and one.content.marks) for one in passed_by(logs(5, 7)).logs] == [False, False, True]

@@ -7,6 +7,7 @@ folder only content tells, and names where content cannot (a patch file, a log w
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -57,6 +58,8 @@ _NEVER_LOGS: Final = {
 }
 _NEVER: Final = {NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them."""
+MOST_MARKED: Final = 500
+"""So many logs of a set keep their marks, of closed ones and of those that were being written: they take much room."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
 
 
@@ -151,6 +154,7 @@ class SetReader:
         self._profile = profile
         self._by_procedure = by_procedure
         self._files: list[FileFacts] = []
+        self._marked = {is_current: deque[int]() for is_current in (True, False)}  # the places of logs with marks
         self._aside: list[AsideFacts] = []
         self._other_count = 0
 
@@ -203,11 +207,23 @@ class SetReader:
             self._keep(facts)
 
     def _keep(self, facts: FileFacts) -> None:
-        """Keep facts. Where a log goes on from the one before it, the marks of that decide nothing, and take room."""
+        """Keep facts. Marks decide nothing of a log from which the next one goes on; of others the last keep theirs."""
         before = self._files[-1] if self._files else None
-        if isinstance(before, LogFacts) and isinstance(facts, LogFacts) and not link(before, facts).fault:
-            self._files[-1] = replace(before, content=before.content and before.content.without_marks)
+        if isinstance(facts, LogFacts):
+            if isinstance(before, LogFacts) and not link(before, facts).fault:
+                self._forget_marks(len(self._files) - 1)
+            if facts.content and facts.content.marks:
+                marked = self._marked[facts.current]
+                marked.append(len(self._files))
+                if len(marked) > MOST_MARKED:
+                    self._forget_marks(marked[0])
         self._files.append(facts)
+
+    def _forget_marks(self, place: int) -> None:
+        log = self._files[place]
+        if isinstance(log, LogFacts) and log.content and log.content.marks:
+            self._marked[log.current].remove(place)
+            self._files[place] = replace(log, content=log.content.without_marks)
 
     def facts(self, source: str = "") -> SetFacts:
         """Return the facts so far.
