@@ -62,8 +62,12 @@ class Redo:
         # Where each database was shut down last; one that was shut down later than a log says waits until then.
         self._consistent = {dbid: file.header.consistent_position for dbid, file in instance.files.items()}
         self._waiting: set[int] = set()
-        # Those that were shut down need no log: no page of them has a change from behind that (RUN-14).
-        self._shut = {dbid for dbid, file in instance.files.items() if file.header.is_clean}
+        # Those that were shut down in this stream need no log: no page has a change from behind that (RUN-14).
+        self._shut = {
+            dbid
+            for dbid, file in instance.files.items()
+            if file.header.is_clean and file.header.log_signature == instance.log.signature
+        }
 
     def play(self, log: LogContent) -> None:
         """Play one log.
