@@ -26,10 +26,10 @@ from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
 from tokar.sets.fault_list import FaultCounter, first_of, in_order
 from tokar.sets.faults import Fault, FaultKind, Rule, Rules, Severity
 from tokar.sets.file_faults import OWN_LOG_FAULTS, database_faults, forked, log_fault
-from tokar.sets.links import LinkFault, LinkProof, altered, link
+from tokar.sets.links import LinkFault, altered, link
 from tokar.sets.logs import LogTable
 from tokar.sets.need import Basis, need_of
-from tokar.sets.version import Order, order_of
+from tokar.sets.version import Order
 from tokar.words import logs_text, noun, runs_of, some, spans
 
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED, FaultKind.PAGES_OFF_CHAIN}
@@ -104,13 +104,7 @@ class DatabaseRun:
 
     def _check_copies(self, signature: Signature, log: LogFacts) -> None:
         """Note what is here twice, with content that disagrees or that nobody has compared, where no next log tells."""
-        if any(link(log, one).proof is LinkProof.CONTENT for one in self._table.continuing(signature, log)):
-            return
-        for other in self._table.of(signature, log.generation or 0):
-            own, its = log.comparable, other.comparable
-            if other is log or other.created != log.created or (own and its == own):
-                continue
-            order = order_of(log, other)
+        for other, order in self._table.unlike_copies(signature, log):
             if order is Order.UNTOLD:
                 self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
             elif order is Order.APART:
@@ -183,6 +177,11 @@ class DatabaseRun:
         while first is not None:
             log = self._table.choose(signature, (first.generation or 0) - 1, None, first.previous_created)
             if log is None or log.current or link(log, first).fault is not None or not self._plays(log):
+                break
+            parted = [one for one, order in self._table.unlike_copies(signature, log) if order is Order.APART]
+            if parted:  # which of them is of this history nobody knows, and nothing needs it
+                fault = Rules.LOG_TWICE.of_log(log, parted[0].name, severity=Severity.WARNING)
+                self._note(replace(fault, next_step="nothing: no restore needs either, and both are left out"))
                 break
             self.before.append(log)
             first = log

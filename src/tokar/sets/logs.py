@@ -345,6 +345,15 @@ class LogTable:
         found = self.distinct(signature, (log.generation or 0) + 1)
         return [one for one in found if link(log, one).fault is None]
 
+    def unlike_copies(self, signature: Signature, log: LogFacts) -> Iterator[tuple[LogFacts, Order]]:
+        """Yield other copies of a log with unlike bytes, and how it is to each, where no next log tells."""
+        if any(link(log, one).proof is LinkProof.CONTENT for one in self.continuing(signature, log)):
+            return
+        for other in self.of(signature, log.generation or 0):
+            own, its = log.comparable, other.comparable
+            if other is not log and other.created == log.created and not (own and its == own):
+                yield other, order_of(log, other)
+
     def found_by_name(self, logs: Sequence[LogFacts]) -> list[LogFacts]:
         """Return those of logs of one generation that the engine finds by their names; all where it finds none."""
         versions = [(log, self.version_of(log)) for log in logs]
