@@ -119,12 +119,18 @@ def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
     took = {one["path"] for one in (said["chain"] or {}).get("sets", ())} or {*full}
     ones = [one for path, one in words["check", False].items() if path in took]
     worst = ends["check", False][0]  # goes by exit codes too, which those of single sets do not show
-    wanted = worst if worst in ones or worst["word"] == OPEN else worst_of(ones)
+    wanted = worst if without_idle(worst) in ones or worst["word"] == OPEN else worst_of(ones)
     alone = len(sets) > 1 and not any_database  # logs alone are no chain to restore from
     behind = wanted["word"] == OPEN and any(words["check", False][path] == wanted for path in took & loses)
     refused = alone or behind or wanted["word"] in {NOT, LOSS, Word.PART_OF_A_CHAIN}
     if (said["outcome"], plan.exit_code) != (wanted, 6 if refused else 0):
         yield f"restore ends with {plan.exit_code} and says {said['outcome']}, check {wanted}"
+
+
+def without_idle(line: dict[str, str]) -> dict[str, str | None]:
+    """Return the last line of all sets without those that take no part, of which that of a single set does not tell."""
+    told = [one for one in (line["why"] or "").split("; ") if one and " takes no part: " not in one]
+    return line | {"why": "; ".join(told) or None}
 
 
 Lines = dict[str, dict[str, str]]
