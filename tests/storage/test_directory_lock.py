@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.command_line import without_rights
 
 from tokar.errors import StorageError
 from tokar.storage.directory import Directory, Lock, is_held
@@ -40,6 +41,16 @@ def test_releasing_twice_leaves_the_lock_of_another_alone(folder: Directory) -> 
     with Lock(folder, "lock", "busy"):
         first.release()
         assert is_held(folder.path, "lock")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights are others there")
+def test_a_lock_that_can_not_be_looked_at_any_more_is_released_and_its_file_left() -> None:
+    with without_rights() as path, Directory(str(path)) as held:
+        lock = Lock(held, "lock", "busy")
+        path.chmod(0)
+        lock.release()
+        path.chmod(0o700)
+        assert (held.names(), is_held(held.path, "lock")) == (["lock"], False)
 
 
 def test_a_file_that_is_left_is_no_lock(folder: Directory, tmp_path: Path) -> None:

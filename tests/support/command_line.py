@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -199,6 +200,7 @@ def without_rights() -> Iterator[Path]:
                 importlib.import_module(module)
         for arguments in ("tokens",), ("lab", "new", "x", "--databases", "x"):
             tokar(*arguments)
+        gc.collect()  # what tests before it left gives back its locks while it may
         os.chown(folder, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, 0)
         try:

@@ -257,7 +257,9 @@ class Lock:
         """Remove its file and give it back, as far as that can be done; a second call does nothing."""
         if self._descriptor < 0:
             return
-        is_own = self._directory.is_same(self._name, self._descriptor)
+        is_own = False
+        with suppress(StorageError):
+            is_own = self._directory.is_same(self._name, self._descriptor)
         if os.name == "nt":
             self._close()  # an open file cannot be removed there
         try:
