@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.command_line import without_rights
+from command_line import without_rights
 
 from tokar.errors import StorageError
 from tokar.storage.directory import Directory, Lock, is_held
