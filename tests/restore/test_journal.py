@@ -494,6 +494,21 @@ def test_what_is_done_is_done_already(finished: Path, path: Path, existing: str)
     assert {one: one.stat().st_ino for one in finished.rglob("*") if one.is_file()} == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="what is open to be read cannot be synced there")
+@pytest.mark.parametrize("missing", [[], [f"logs/{name_of(6)}"]])
+def test_what_is_there_already_is_made_durable_whoever_wrote_it(
+    finished: Path, path: Path, missing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for one in missing:
+        (finished / one).unlink()
+    there = {one.stat().st_ino for one in finished.rglob("*")}
+    synced: set[int] = set()
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.add(os.fstat(descriptor).st_ino))
+    report = restored(path, finished, "refuse")
+    assert report.found == 5 - len(missing)
+    assert there <= synced
+
+
 def test_the_command_says_that_all_is_done(finished: Path, path: Path) -> None:
     result = done("restore", path, "--to", f"database=dir:{finished}/data", "--to", f"log-dir={finished}/logs")
     assert "all is done already: 5 files, " in result.stdout

@@ -26,8 +26,8 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
@@ -306,25 +306,33 @@ def _is_done(aside: Aside) -> bool:
 
 
 def _placed(plan: Plan, among: Container[tuple[str, str]] | None = None) -> Iterator[tuple[str, str]]:
-    """Yield directory and name of the files that are whole under their final names: of all, or among some."""
+    """Yield directory and name of the files that are whole under their final names: of all, or among some.
+
+    They are made durable first, whoever wrote them: nothing is done with them later.
+    """
+    sync = os.name != "nt"  # what is open to be read cannot be synced there
     opened: dict[str, Directory | None] = {}
-    try:
+    used: dict[str, Directory] = {}
+    with ExitStack() as stack:
         for path, name, entry in plan.steps.placements():
             if among is not None and (path, name) not in among:
                 continue
             if path not in opened:
-                opened[path] = _tried(partial(Directory, path), None)
+                opened[path] = _opened(path, stack)
             directory = opened[path]
-            if directory is not None and is_whole(directory, name, entry):
+            if directory is not None and is_whole(directory, name, entry, sync=sync):
+                used[path] = directory
                 yield path, name
         for extra in plan.extras:
             target = Path(extra.directory, extra.name)
             if holds(target, extra.data):
                 yield extra.directory, extra.name
-    finally:
-        for directory in opened.values():
-            if directory is not None:
-                directory.close()
+        for directory in used.values():
+            directory.sync()
+
+
+def _opened(path: str, stack: ExitStack) -> Directory | None:
+    return _tried(lambda: stack.enter_context(Directory(path)), None)
 
 
 def _staged(plan: Plan, name: str) -> Iterator[tuple[str, str]]:
