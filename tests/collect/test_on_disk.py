@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import command_line
 import pytest
+from blake3 import blake3
 from chain_sets import DATABASE, certutil_folder, database, dirty, part, streaming
 from real_sets import drop, load, zero
 from replay_pages import older, page_in, put_page
@@ -21,9 +23,11 @@ from tokar.collect.examine import Findings
 from tokar.collect.follow import followed
 from tokar.collect.on_disk import Given, set_on_disk
 from tokar.errors import InputError, NothingFoundError
+from tokar.ese import identify
 from tokar.ese.inspect import Inspection, PassingFile
 from tokar.replay.effects import changes_of
 from tokar.sets.backup_set import set_of_archive
+from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
 
 SETS = {
@@ -208,3 +212,47 @@ def test_a_set_is_the_same_without_where_its_files_are(tmp_path: Path) -> None:
     bare = found.without_files()
     assert (bare.backup_set, bare.changed, len(bare.files)) == (found.backup_set, found.changed, 0)
     assert len(found.files) > 0
+
+
+@pytest.mark.parametrize("has_holes", [True, False])
+def test_a_file_with_a_hole_is_told_as_its_zeros_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_holes: bool
+) -> None:
+    if not has_holes:
+        monkeypatch.delattr(os, "SEEK_DATA", raising=False)
+    monkeypatch.setattr(identify, "LARGEST_LOG", 1 << 21)
+    told = []
+    for name, end in (
+        ("hollow", b""),
+        ("filled", bytes(5 << 20)),
+        ("other", bytes(4 << 20) + b"x" + bytes((1 << 20) - 1)),
+    ):
+        for leaf in ("main.edb", "other.edb"):
+            path = tmp_path / name / leaf
+            write(path.parent, {leaf: bytes(database()) + (end if leaf == "other.edb" else b"")})
+            os.truncate(path, (5 << 20) + len(database()) if leaf == "other.edb" else 1 << 20)
+        told.append(set_on_disk([str(tmp_path / name)]))
+    hollow, filled, other = (one.backup_set for one in told)
+    assert hollow.facts.databases == filled.facts.databases
+    assert hollow.root == filled.root != other.root
+    digests = [blake3((tmp_path / "hollow" / leaf).read_bytes()).digest() for leaf in ("main.edb", "other.edb")]
+    assert [one.digest == digest for one, digest in zip(hollow.facts.databases, digests, strict=True)] == [True, False]
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_DATA"), reason="the system tells of no holes")
+@pytest.mark.parametrize("name", ["x.edb", "x.dit", "x.pat", "edb00002.log", "main.edb"])
+def test_holes_of_a_terabyte_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write(tmp_path, {name: bytes(database()) if name == "main.edb" else b"", "edb00001.log": b"\xff" * 4096})
+    os.truncate(tmp_path / name, 1 << 40)
+    reads: list[int] = []
+    read = FileSource.read
+
+    def counted(self: FileSource, offset: int, size: int) -> bytes:
+        reads.append(size)
+        return read(self, offset, size)
+
+    monkeypatch.setattr(FileSource, "read", counted)
+    progress: list[int] = []
+    set_on_disk([str(tmp_path)], progress=progress.append)
+    assert sum(reads) < 64 << 20
+    assert sum(progress) == (1 << 40) + 4096

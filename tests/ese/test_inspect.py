@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import fields, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -307,6 +308,48 @@ def test_a_file_of_no_known_kind_goes_by_whatever_its_size(size: int) -> None:
     for start in range(0, size, 1 << 16):
         passing(memoryview(data)[start : start + (1 << 16)])
     assert passing.finish().identity.kind is FileKind.UNKNOWN
+
+
+HOLLOW = {
+    "database": bytes(database_bytes(header_for(), 30)),
+    "large pages": bytes(database_bytes(header_for(32768), 5)),
+    "streaming copy": streaming_copy(),
+    "temporary": bytes(database_bytes(header_for(raw_state=DatabaseState.JUST_CREATED), 9)),
+    "log": FULL,
+    "old log": bytes(old_log_bytes(old_log_header(), [(0, 200), (10, 700)])),
+    "flush map": FlushMap().build() + bytes(8192) + bytes([7]) * 8192,
+    "rubbish": random.Random(1).randbytes(200_000),
+}
+
+
+@pytest.mark.parametrize("data", HOLLOW.values(), ids=HOLLOW)
+@examples(60)
+@given(
+    holes=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=3),
+    shift=st.sampled_from([0, 0, 1, 4000]),
+    rest=st.sampled_from([0, 5, 4096, 70_000, 1 << 20]),
+    cuts=st.lists(st.integers(0, 50), max_size=4),
+)
+def test_zeros_that_are_counted_are_as_zeros_that_are_looked_at(
+    data: bytes, holes: list[tuple[int, int]], shift: int, rest: int, cuts: list[int]
+) -> None:
+    changed = bytearray(data)
+    for at, count in holes:
+        hole = slice(at * 4096 + shift, (at + count) * 4096 + shift)
+        changed[hole] = bytes(len(changed[hole]))
+    changed += bytes(rest)
+    ends = sorted({0, len(changed), *(min(cut * 4096 + shift, len(changed)) for cut in cuts)})
+    parts = [bytes(changed[start:end]) for start, end in pairwise(ends)]
+    passing, whole = PassingFile(len(changed)), PassingFile(len(changed))
+    for part in parts:
+        whole(memoryview(part))
+        if any(part):
+            passing(memoryview(part))
+        else:
+            passing.zeros(len(part))
+    assert passing.finish() == whole.finish()
+    counted = [part if any(part) else len(part) for part in parts]
+    assert check_content(seen(changed), counted) == check_content(seen(changed), parts)
 
 
 def test_faults_of_logs_name_their_segments() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tokar.errors import InputError, StorageError
 from tokar.storage import bytesource
-from tokar.storage.bytesource import ByteSource, BytesSource, FileSource, MediumSource, Reread
+from tokar.storage.bytesource import PIECE, ByteSource, BytesSource, FileSource, MediumSource, Reread, parts_of
 
 DATA = bytes(range(256)) * 40
 
@@ -193,3 +193,35 @@ def test_what_is_too_large_to_be_small_by_nature_has_a_next_step(tmp_path: Path)
     with pytest.raises(InputError) as caught:
         bytesource.read_whole(tmp_path / "file", 5)
     assert caught.value.hint == "was another file meant? name a shorter one"
+
+
+def sparse(path: Path) -> Path:
+    """Data, a hole, zeros that take room, data in the middle of a piece, and a hole to the end."""
+    with path.open("wb") as file:
+        for at, data in ((0, b"a" * 100), (3 * PIECE, bytes(PIECE)), (6 * PIECE + 5, b"b")):
+            file.seek(at)
+            file.write(data)
+        file.truncate(9 * PIECE + 7)
+    return path
+
+
+@pytest.mark.parametrize("has_holes", [True, False])
+def test_zeros_are_counted_whether_they_lie_there_or_are_a_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_holes: bool
+) -> None:
+    if not has_holes:
+        monkeypatch.delattr(os, "SEEK_DATA", raising=False)
+    with FileSource(sparse(tmp_path / "a")) as source:
+        parts = [*parts_of(source)]
+        whole = source.read(0, source.size)
+    assert b"".join(bytes(one) if isinstance(one, int) else one for one in parts) == whole
+    assert [len(one) for one in parts if isinstance(one, bytes)] == [PIECE, PIECE]
+    assert [*parts_of(BytesSource(bytes(PIECE + 5) + b"x"))] == [PIECE, bytes(5) + b"x"]
+    assert not [*parts_of(BytesSource(b""))]
+
+
+def test_a_file_that_was_cut_has_no_hole_where_it_ended(tmp_path: Path) -> None:
+    path = sparse(tmp_path / "a")
+    with FileSource(path) as source:
+        os.truncate(path, PIECE)
+        assert sum(one if isinstance(one, int) else len(one) for one in parts_of(source)) == PIECE

@@ -17,7 +17,7 @@ from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.show import copies_text, inspection_json, inspection_rows, verdict_json
 from tokar.format.index import Entry, find_entries
-from tokar.storage.bytesource import Buffer, FileSource, pieces_of
+from tokar.storage.bytesource import Buffer, FileSource, parts_of
 from tokar.words import count_text
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
         inspection = inspect_file(source)
         verdict = None
         if wanted.pages:
-            verdict = check_content(inspection, _counted(path, source.size, pieces_of(source), quiet=as_json))
+            verdict = check_content(inspection, _counted(path, source.size, parts_of(source), quiet=as_json))
         if _written(source) != before:  # whoever writes to it makes what looks like damage, and is none
             inspection = replace(inspection, identity=replace(inspection.identity, damaged=False))
             verdict = None if verdict is None else ContentVerdict(unit=verdict.unit, not_verified=_BEING_WRITTEN)
@@ -102,21 +102,21 @@ class Shown:
             inspection = inspect_file(self._archive.entry_source(entry))
             if not self._only and not inspection.is_ese:
                 continue
-            content = (bytes(one.size) if one.data is None else one.data for one in self._archive.chunks(entry))
+            content = (one.size if one.data is None else one.data for one in self._archive.chunks(entry))
             pieces = _counted(entry.name, entry.size, content)
             verdict = check_content(inspection, pieces) if self._wanted.pages else None
             self.damaged += _is_damaged(verdict) or inspection.identity.damaged
             yield entry, inspection, verdict
 
 
-def _counted(name: str, size: int, pieces: Iterable[Buffer], *, quiet: bool = False) -> Iterator[memoryview]:
-    """Yield pieces of content, and show how far it is verified."""
+def _counted(name: str, size: int, parts: Iterable[Buffer | int], *, quiet: bool = False) -> Iterator[memoryview | int]:
+    """Yield parts of content, of zeros only how many they are, and show how far it is verified."""
     with output.progress("verifying", size, of=name, quiet=quiet) as advance:
-        for piece in pieces:
-            view = memoryview(piece)
-            yield view
+        for one in parts:
+            part = one if isinstance(one, int) else memoryview(one)
+            yield part
             if advance:
-                advance(len(view))
+                advance(part if isinstance(part, int) else len(part))
 
 
 def _json(inspection: Inspection, verdict: ContentVerdict | None) -> dict[str, Any]:

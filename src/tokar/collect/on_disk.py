@@ -38,7 +38,7 @@ from tokar.sets.outcome import LastLine, Word, one_by_one, passes, refusal, with
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
 from tokar.sets.start import ChainStart, reached_by
-from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
+from tokar.storage.bytesource import PIECE, FileSource, OverwritesInputError, parts_of
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import some
 
@@ -174,16 +174,58 @@ def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | No
     with FileSource(one.path) as source:
         if not examine:
             return inspect_file(source), b"", True
-        passing, hasher = PassingFile(source.size), blake3()
-        for piece in pieces_of(source):
-            passing(memoryview(piece))
-            hasher.update(piece)
+        passing, hasher = PassingFile(source.size), _Hasher(source.size)
+        for part in parts_of(source):
+            if isinstance(part, int):
+                passing.zeros(part)
+                hasher.zeros(part)
+            else:
+                passing(memoryview(part))
+                hasher.update(part)
             if progress is not None:
-                progress(len(piece))
+                progress(part if isinstance(part, int) else len(part))
         seen = passing.finish()
         if not seen.is_sure:
             seen = inspect_file(source, examine=True)
         return seen, hasher.digest(), FileState.of(os.fstat(source.fileno())) == one.state
+
+
+class _Hasher:
+    """Makes what the content of a file is told by: its digest, by which logs are held against those in archives.
+
+    Of what is larger than any log nothing is. It is told by what is other than zeros in it, and where that is.
+
+    Args:
+        size: Bytes of the file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._hasher = blake3()
+        self._is_large = size > ese.LARGEST_LOG
+        self._done = 0
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._is_large:
+            self._hasher.update(self._done.to_bytes(8, "little"))
+        self._hasher.update(data)
+        self._done += len(data)
+
+    def zeros(self, count: int) -> None:
+        """Take so many zeros as the next bytes."""
+        if self._is_large:
+            self._done += count
+            return
+        while count > 0:
+            part = min(count, PIECE)
+            self._hasher.update(bytes(part))
+            count -= part
+
+    def digest(self) -> bytes:
+        """Return what tells the content; the size tells as well."""
+        if self._is_large:
+            self._hasher.update(self._done.to_bytes(8, "little"))
+        return self._hasher.digest()
 
 
 def open_set(

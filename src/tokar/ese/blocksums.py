@@ -63,6 +63,21 @@ class WholeBlocks(ABC):
             self._take(view[start : min(start + self._most, whole)])
         self._rest += view[whole:]
 
+    def zeros(self, count: int) -> None:
+        """Take so many zeros as the next bytes of the file."""
+        missing = min((self._size - len(self._rest)) % self._size, count)
+        self.update(bytes(missing))
+        whole, rest = divmod(count - missing, self._size)
+        self._take_zeros(whole)
+        self.update(bytes(rest))
+
+    def _take_zeros(self, count: int) -> None:
+        """Take so many blocks of zeros."""
+        while count > 0:
+            part = min(count, self._most // self._size)
+            self._take(memoryview(bytes(part * self._size)))
+            count -= part
+
     @abstractmethod
     def _take(self, view: memoryview) -> None:
         """Take whole blocks, as many as a batch has or fewer."""

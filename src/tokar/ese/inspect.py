@@ -25,7 +25,7 @@ from tokar.ese.flushmap import HEADER_SIZE, FlushMap
 from tokar.ese.identify import FileKind, Identity, has_pages, has_segments, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer, patch_trailer
-from tokar.storage.bytesource import ByteSource, pieces_of
+from tokar.storage.bytesource import ByteSource, parts_of
 from tokar.words import count_text
 
 _LARGEST_PAGE: Final = 32768
@@ -69,9 +69,17 @@ def inspect_file(source: ByteSource, *, examine: bool = False) -> Inspection:
     checker = checker_for(identity, source.size) if examine else None
     if checker is None:
         return _inspection(identity, source)
-    for piece in pieces_of(source):
-        checker.update(piece)
+    _hand_over(parts_of(source), checker)
     return _inspection(identity, source, checker.finish())
+
+
+def _hand_over(parts: Iterable[bytes | bytearray | memoryview | int], taker: Taker) -> None:
+    """Hand over all bytes of a file, of zeros only how many they are."""
+    for one in parts:
+        if isinstance(one, int):
+            taker.zeros(one)
+        else:
+            taker.update(one)
 
 
 def _inspection(identity: Identity, source: ByteSource, report: PageReport | LogReport | None = None) -> Inspection:
@@ -90,11 +98,18 @@ def _inspection(identity: Identity, source: ByteSource, report: PageReport | Log
         return replace(found, trailer_fault=error.message, trailer_code=error.code)
 
 
-class Checker(Protocol):
-    """What `PageChecker` and `LogChecker` have in common."""
+class Taker(Protocol):
+    """Who takes all bytes of a file in their order."""
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next bytes of the file, which may be changed afterwards."""
+
+    def zeros(self, count: int) -> None:
+        """Take so many zeros as the next bytes of the file."""
+
+
+class Checker(Taker, Protocol):
+    """What `PageChecker` and `LogChecker` have in common."""
 
     def finish(self) -> PageReport | LogReport:
         """Return what was found. Nothing may follow."""
@@ -118,43 +133,60 @@ def checker_for(identity: Identity, size: int) -> Checker | None:
     return PageChecker(identity.header, size) if isinstance(identity.header, DatabaseHeader) else None
 
 
-def check_content(inspection: Inspection, pieces: Iterable[bytes | bytearray | memoryview]) -> ContentVerdict:
+def check_content(inspection: Inspection, parts: Iterable[bytes | bytearray | memoryview | int]) -> ContentVerdict:
     """Return what checking the whole content of a file comes to.
 
     Args:
         inspection: What the file says of itself.
-        pieces: Its bytes from the first to the last, in pieces of any size.
+        parts: Its bytes from the first to the last, in pieces of any size; of zeros only how many they are.
     """
     if isinstance(inspection.identity.header, FlushMap):
-        return check_flush_map(pieces)
+        return check_flush_map(parts)
     checker = checker_for(inspection.identity, inspection.size)
     if checker is None:
         return judge_content(inspection.identity, None)
-    for piece in pieces:
-        checker.update(piece)
+    _hand_over(parts, checker)
     return judge_content(inspection.identity, checker.finish())
 
 
-def check_flush_map(pieces: Iterable[bytes | bytearray | memoryview]) -> ContentVerdict:
+def check_flush_map(parts: Iterable[bytes | bytearray | memoryview | int]) -> ContentVerdict:
     """Return what checking the pages of a flush map comes to; its header was checked when it was read.
 
     Args:
-        pieces: Its bytes from the first to the last, in pieces of any size.
+        parts: As `check_content`.
     """
-    data, at, faults, pages = bytearray(), 0, [], 0
-    for piece in pieces:
-        data += piece
-        while len(data) >= HEADER_SIZE:
-            page = bytes(data[:HEADER_SIZE])
-            del data[:HEADER_SIZE]
-            if at:
-                pages += 1
-                if any(page) and int.from_bytes(page[:8], "little") != ecc_checksum(page, at - 1):
-                    faults.append(PageFault(PageFaultKind.BAD, at - 1, at * HEADER_SIZE))
-            at += 1
+    pages = _FlushMapPages()
+    _hand_over(parts, pages)
+    faults, rest = pages.faults, len(pages.rest)
     problems = [f"has {count_text(len(faults), 'damaged page')}; the engine makes a new one"] if faults else []
-    problems += [f"has {count_text(len(data), 'byte')} after its last page; the engine makes a new one"] if data else []
-    return ContentVerdict(unit="pages", units=pages, bad=len(faults), faults=tuple(faults), problems=tuple(problems))
+    problems += [f"has {count_text(rest, 'byte')} after its last page; the engine makes a new one"] if rest else []
+    units = max(pages.count - 1, 0)  # without the header
+    return ContentVerdict(unit="pages", units=units, bad=len(faults), faults=tuple(faults), problems=tuple(problems))
+
+
+class _FlushMapPages:
+    """Checks the pages of a flush map, of which the first one is its header."""
+
+    def __init__(self) -> None:
+        self.rest = bytearray()
+        self.faults: list[PageFault] = []
+        self.count = 0
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        self.rest += data
+        while len(self.rest) >= HEADER_SIZE:
+            page = bytes(self.rest[:HEADER_SIZE])
+            del self.rest[:HEADER_SIZE]
+            if self.count and any(page) and int.from_bytes(page[:8], "little") != ecc_checksum(page, self.count - 1):
+                self.faults.append(PageFault(PageFaultKind.BAD, self.count - 1, self.count * HEADER_SIZE))
+            self.count += 1
+
+    def zeros(self, count: int) -> None:
+        missing = min(-len(self.rest) % HEADER_SIZE, count)
+        self.update(bytes(missing))
+        whole, rest = divmod(count - missing, HEADER_SIZE)
+        self.count += whole
+        self.update(bytes(rest))
 
 
 class PassingFile:
@@ -177,6 +209,16 @@ class PassingFile:
                 self._checker.update(chunk)
         elif self._kept.has_start:
             self._begin(chunk)
+
+    def zeros(self, count: int) -> None:
+        """Take so many zeros as the next bytes."""
+        if self._identity is None:
+            start = min(count, _START_SIZE)
+            self(memoryview(bytes(start)))
+            count -= start
+        self._kept.add_zeros(count)
+        if self._checker is not None:
+            self._checker.zeros(count)
 
     def _begin(self, chunk: memoryview) -> Identity:
         """Recognise the file by its start, of which this chunk is the end; what came before it was only kept."""
@@ -211,6 +253,13 @@ class _Kept:
         self.received += len(chunk)
         if self.received > self.size - _END_SIZE:
             self._end += chunk[-_END_SIZE:]
+            del self._end[:-_END_SIZE]
+
+    def add_zeros(self, count: int) -> None:
+        self._start += bytes(min(count, _START_SIZE - len(self._start)))
+        self.received += count
+        if self.received > self.size - _END_SIZE:
+            self._end += bytes(min(count, _END_SIZE))
             del self._end[:-_END_SIZE]
 
     @property

@@ -87,6 +87,10 @@ class RangeChecker:
         if len(self._data) <= LARGEST_FILE:
             self._data += view
 
+    def zeros(self, count: int) -> None:
+        """Take so many zeros."""
+        self.update(memoryview(bytes(min(count, LARGEST_FILE + 1))))
+
     def finish(self, size: int) -> LogReport:
         """Return what was found in a file of that many bytes."""
         too_large = len(self._data) > LARGEST_FILE
@@ -236,6 +240,9 @@ class SegmentChecker(WholeBlocks):
         self._seen += zip(*(column.tolist() for column in columns), strict=True)
         self._keep_end(view, len(self._seen) - len(segments))
 
+    def _take_zeros(self, count: int) -> None:
+        super()._take_zeros(min(count, MOST_SEGMENTS - len(self._seen)))
+
     def _keep_end(self, view: memoryview, start: int) -> None:
         """Keep the last valid segment of a batch, and what may stand for it; `start` is the number of the first one."""
         for number in range(len(self._seen) - 1, max(start, self._header.header_sectors) - 1, -1):
@@ -367,6 +374,12 @@ class LogChecker:
         self._size += len(view)
         if not self._why_not:
             self._checker.update(view)
+
+    def zeros(self, count: int) -> None:
+        """Take so many zeros as the next bytes of the file."""
+        self._size += count
+        if not self._why_not:
+            self._checker.zeros(count)
 
     def finish(self) -> LogReport:
         """Return what was found. Nothing may follow."""

@@ -179,6 +179,25 @@ class PageChecker(WholeBlocks):
             self._pages += end - start
             self._check(view[start * self._page_size : end * self._page_size], first_number)
 
+    def _take_zeros(self, count: int) -> None:
+        """Take pages of zeros: but for header copies and the trailer they are counted, and not looked at."""
+        for apart in (*range(_HEADER_PAGES), self._trailer_index):
+            if self._index <= apart < self._index + count:
+                count -= self._pass_empty(apart - self._index) + 1
+                self._take(memoryview(bytes(self._page_size)))
+        self._pass_empty(count)
+
+    def _pass_empty(self, count: int) -> int:
+        """Count that many empty pages; return how many they are."""
+        first = self._index - _HEADER_PAGES + 1
+        self._index += count
+        self._pages += count
+        self._empty += count
+        if not self._why_not:
+            self._marks[first : first + count] |= _IS_BLANK
+            self._blank += (number for number in _ROOTS if first <= number < first + count)
+        return count
+
     def _check(self, view: memoryview, first_number: int) -> None:
         pages = aligned_words(view, self._page_size // 8)
         if self._why_not:

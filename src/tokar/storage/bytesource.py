@@ -25,6 +25,7 @@ Buffer = bytes | bytearray | memoryview
 """Bytes in memory, whoever owns them."""
 PIECE: Final = 1 << 20
 """Bytes of large content that are read at a time."""
+_ZEROS: Final = bytes(PIECE)
 
 
 # O_NONBLOCK so that a pipe that took the place of a file is not waited for.
@@ -235,8 +236,9 @@ class FileSource:
             return offset
         try:
             return min(os.lseek(self._descriptor, offset, os.SEEK_DATA), self.size)
-        except OSError as error:
-            return self.size if error.errno == errno.ENXIO else offset  # not all file systems tell of holes
+        except OSError as error:  # not all file systems tell of holes
+            is_end = error.errno == errno.ENXIO and os.lseek(self._descriptor, 0, os.SEEK_END) >= self.size
+            return self.size if is_end else offset
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -389,6 +391,23 @@ def pieces_of(source: ByteSource) -> Iterator[bytes]:
     """Yield the content of a source from the first byte to the last."""
     for offset in range(0, source.size, PIECE):
         yield source.read(offset, PIECE)
+
+
+def parts_of(source: ByteSource) -> Iterator[bytes | int]:
+    """Yield the content of a source from the first byte to the last: of what is nothing but zeros how many they are.
+
+    Holes of a file are passed over; what lies there as zeros comes as they do, and so nothing depends on where it lies.
+    """
+    offset = 0
+    while offset < source.size:
+        data = source.next_data(offset) if isinstance(source, FileSource) else offset
+        zeros = data - offset if data >= source.size else (data - offset) // PIECE * PIECE
+        if not zeros:
+            piece = source.read(offset, PIECE)
+            yield len(piece) if piece == _ZEROS[: len(piece)] else piece
+        else:
+            yield zeros
+        offset += zeros or PIECE
 
 
 class SequentialReader:
