@@ -27,14 +27,25 @@ from tokar.replay.files import LeftFile, SetFiles
 from tokar.restore.chosen import placed_of
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
-from tokar.sets.chain import Chain, SparedSet
+from tokar.sets.chain import Chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
 from tokar.sets.idle import idle_in
 from tokar.sets.joining import build_chain
 from tokar.sets.linked import with_links_among
 from tokar.sets.not_taken import with_not_taken
-from tokar.sets.outcome import LastLine, Word, one_by_one, passes, refusal, with_damage, with_idle, with_unread, worst
+from tokar.sets.outcome import (
+    LastLine,
+    SparedSet,
+    Word,
+    one_by_one,
+    passes,
+    refusal,
+    with_damage,
+    with_idle,
+    with_unread,
+    worst,
+)
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
 from tokar.sets.start import ChainStart, reached_by
