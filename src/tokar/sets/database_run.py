@@ -106,7 +106,7 @@ class DatabaseRun:
         """Note what is here twice, with content that disagrees or that nobody has compared, where no next log tells."""
         for other, order in self._table.unlike_copies(signature, log):
             if order is Order.UNTOLD:
-                self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
+                self._uncompared.append(f"{log.name} and {other.name} are one log: which holds more nobody looked at")
             elif order is Order.APART:
                 self._note(Rules.LOG_TWICE.of_log(log, other.name))
 
