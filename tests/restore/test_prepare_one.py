@@ -314,7 +314,9 @@ def test_two_histories_are_refused_and_a_branch_decides(tmp_path: Path) -> None:
         plan_of(path, tmp_path / "out", branch="nothing.log")
 
 
-@pytest.mark.parametrize(("profile", "steps"), [("ese", ["ren ", "only if"]), ("certadm", ["net start"])])
+@pytest.mark.parametrize(
+    ("profile", "steps"), [("ese", ["ren ", "only if"]), ("certadm", ["net start", "take a full"])]
+)
 def test_without_a_current_log_the_highest_is_renamed_first_but_never_for_a_service(
     profile: str, steps: list[str], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import done
 from loose_facts import facts_of_folder
 from recovery_sets import (
     DATABASE,
@@ -397,3 +398,27 @@ def test_a_set_of_nothing_but_what_was_set_aside_proves_nothing(tmp_path: Path) 
     verdict = judge_set(facts)
     assert (verdict.databases, {one.file.name for one in verdict.left_out}) == ((), {*OF_LATER})
     assert outcome_of(verdict, facts).word is Word.NOT_PROVEN
+
+
+@pytest.mark.parametrize("profile", ["ese", "certadm"])
+def test_where_the_names_of_all_logs_of_a_clean_database_are_wrong_that_is_why_they_are_left_out(
+    profile: str, tmp_path: Path
+) -> None:
+    wrong = "edb0" if profile == "ese" else "E00"
+    clean = bytes(database(consistent_position=LogPosition(generation=7, sector=1)))
+    files = {DATABASE: clean, **{wrong + name.removeprefix("edb"): data for name, data in logs(5, 7).items()}}
+    path = archive(tmp_path / "a.tokar", files, profile=profile).path
+    (one,) = done("check", "--json", path).json()["archives"]
+    reason = "the engine looks for it under another name: tokar restore --right-names gives it"
+    assert {each["name"]: each["reason"] for each in one["verdict"]["left_out"]} == dict.fromkeys(
+        [name for name in files if name != DATABASE], reason
+    )
+
+
+def test_logs_beyond_a_hole_under_right_names_are_left_out_for_the_hole(tmp_path: Path) -> None:
+    clean = bytes(database(consistent_position=LogPosition(generation=7, sector=1)))
+    path = archive(tmp_path / "a.tokar", {DATABASE: clean, **logs(3, 4), **logs(7, 7)}).path
+    (one,) = done("check", "--json", path).json()["archives"]
+    assert {each["reason"] for each in one["verdict"]["left_out"]} == {
+        "no unbroken run of logs leads from it to what is needed"
+    }

@@ -32,11 +32,18 @@ NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, Log
 """What logs are that no restore places, but where it is not known which are needed."""
 
 
+_BEYOND: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}
+
+
 class Reason(NamedTuple):
     """Why a file is left out, the same for many."""
 
     text: str  # Why
     code: int | None = None  # What the engine would answer to it; None where that is not said
+
+
+_BEFORE: Final = Reason("no unbroken run of logs leads from it to what is needed", -528)
+_NOT_FOUND: Final = Reason("the engine looks for it under another name: tokar restore --right-names gives it", -543)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +153,9 @@ def _logs_left_out(
             continue
         if role is LogRole.FOREIGN and not facts.has_unreadable_database:
             yield log, Reason("of another log stream than the databases here", -530)
-        elif role is LogRole.BEFORE_GAP:
-            yield log, Reason("no unbroken run of logs leads from it to what is needed", -528)
-        elif role is LogRole.AFTER_GAP:
-            yield log, beyond
+        elif role in _BEYOND:
+            found = log.signature is None or table.is_twice(log) or not table.right_name(log)
+            yield log, (_BEFORE if role is LogRole.BEFORE_GAP else beyond) if found else _NOT_FOUND
         elif role is LogRole.UNUSED and log.damaged and not facts.has_unreadable_database:
             yield log, Reason(UNREADABLE, -501)
         elif role is LogRole.UNUSED and not log.damaged:
