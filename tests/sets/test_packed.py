@@ -46,6 +46,13 @@ def test_it_takes_little_room() -> None:
     assert sys.getsizeof(log) + sys.getsizeof(log.own) < 230  # type: ignore[attr-defined] # how it is kept
 
 
+@pytest.mark.parametrize("named", [5, 6, 100_005, 0x7FFF_FFFF])
+def test_a_log_that_is_named_as_another_takes_little_room_too(named: int) -> None:
+    log = LogFacts(**{**WHOLE, "name": f"edb{named:08x}.log", "named_generation": named})
+    assert log.named_generation == named
+    assert sys.getsizeof(log) + sys.getsizeof(log.own) < 240  # type: ignore[attr-defined] # as above
+
+
 NAMES = ("edb0000A.log", "EDB0000000A.LOG", "x/edb0000a.jtx", "edb.log", "edb0000B.log", "edb0000A.verylong", "0000A")
 
 

@@ -21,7 +21,7 @@ _OWN: Final = {
     "size": "I",
     "number": "I",
     "generation": "i",
-    "named_generation": "h",  # how much more than that
+    "named_generation": "i",  # how much more than that
     "reached": "I",
     "reaches": "I",
     "created": "8s",
