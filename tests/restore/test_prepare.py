@@ -172,6 +172,29 @@ def test_register_is_told_each_sets_own_range_and_the_map_once(opened: OpenSets,
     assert [one.restore_map for one in recovery.registrations[1:]] == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("more", "ranges"),
+    [
+        ({"later": {**part(8, 9), "edb.log": TOP[10]}}, [(5, 7), (8, 9)]),
+        ({"later": part(8, 9), "last": {"edb.log": TOP[10]}}, [(5, 7), (8, 9)]),
+        ({"later": part(8, 10)}, [(5, 7), (8, 10)]),
+    ],
+)
+def test_the_current_log_is_placed_and_not_registered(
+    more: dict[str, dict[str, bytes]], ranges: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    full(tmp_path)
+    for name, files in more.items():
+        increment(tmp_path, name, files)
+    with OpenSets([tmp_path]) as found:
+        plan = planned(found, into=tmp_path / "out")
+        place_sets(plan)
+    recovery = guidance(plan)
+    assert [(one.low, one.high) for one in recovery.registrations] == ranges
+    assert (recovery.low, recovery.high) == (5, ranges[-1][1])
+    assert restored(tmp_path / "out") >= {name for files in more.values() for name in files}
+
+
 def test_each_set_gets_a_numbered_folder_for_certutil(sets: Path, tmp_path: Path) -> None:
     (sets / "full.tokar").unlink()
     made = certutil_full(sets)

@@ -19,7 +19,7 @@ from tokar.format.identity import KnownBy
 from tokar.format.index import Entry, find_fitting
 from tokar.names import is_beside_a_set, typed
 from tokar.restore.merged import MergedSet
-from tokar.restore.next_steps import Recovery, RestoredSet, goes_on, recovery_of
+from tokar.restore.next_steps import Recovery, RestoredSet, goes_on, recovery_of, restored_sets
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.restore.renamed import right_names_of
@@ -118,10 +118,7 @@ class OpenSets:
         chosen = ChosenSets(
             archives=archives,
             entries=([entry for entry in archives[0] if entry.number not in excluded], *later),
-            ranges=tuple(
-                RestoredSet(label=one.label, low=one.low, high=one.high, has_databases=at == 0)
-                for at, one in enumerate(selection.sets)
-            ),
+            ranges=tuple(restored_sets(selection, placed)),
             logs=placed,
             base=placed[0].base if placed else "",
             paths=old_paths(archives[0], sets[0].facts),

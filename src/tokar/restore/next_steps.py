@@ -24,6 +24,7 @@ from tokar.restore.options import Request
 from tokar.restore.plan import Plan
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.need import Basis, need_of
+from tokar.sets.selection import ChainSelection
 from tokar.tokens import CHECKPOINT_DIR, LOG_DIR, Role, role
 
 
@@ -41,7 +42,7 @@ class RestoredSet:
     """One set of a restore."""
 
     label: str  # What messages call it
-    low: int  # Its lowest log; 0 without logs
+    low: int  # Its lowest log, which is registered for it; 0 without logs, or where it has none under a number
     high: int  # Its highest log
     has_databases: bool  # Whether databases are restored from it
 
@@ -114,6 +115,20 @@ class Guidance:
             "never": list(self.never),
             "not_checked": list(self.not_checked),
         }
+
+
+def restored_sets(selection: ChainSelection, placed: Sequence[LogFacts]) -> Iterator[RestoredSet]:
+    """Yield the sets of a chain. Hard recovery looks for each log under its number, and goes on with the current one.
+
+    Args:
+        selection: What is restored from which set.
+        placed: What its logs say of themselves.
+    """
+    logs = [log for log, facts in zip(selection.logs, placed, strict=True) if not (selection.hard and facts.current)]
+    for at, one in enumerate(selection.sets):
+        own = [log.generation for log in logs if log.at == at or at in log.also_in]
+        low, high = min(own, default=0), max(own, default=0)
+        yield RestoredSet(label=one.label, low=low, high=high, has_databases=at == 0)
 
 
 def goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:

@@ -89,7 +89,7 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
     parts = []
     for one, archive, entries in zip(chosen.ranges, chosen.archives, chosen.entries, strict=True):
         if not one.low:
-            message = f"{one.label} has no log, so nothing can be registered for it"
+            message = f"{one.label} has no log under its number, so nothing can be registered for it"
             raise NotRestorableError(message, hint="restore it without a server: tokar restore --into DIR ARCHIVE")
         if not accept_incomplete:
             content = MergedSet([(archive, entries)])

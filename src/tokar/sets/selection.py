@@ -20,7 +20,7 @@ class SelectedSet:
     label: str  # Where it is
     id: bytes  # Archive id
     root: bytes  # Root
-    low: int = 0  # Its lowest log that takes part, which is what is registered for it; 0 without logs
+    low: int = 0  # Its lowest log that takes part; 0 without logs
     high: int = 0  # Its highest log that takes part
 
     def to_json(self) -> dict[str, Any]:
