@@ -331,6 +331,17 @@ def test_the_current_log_of_a_snapshot_is_the_last_one_that_is_played(store: Sto
         restorable(store.chain)
 
 
+@pytest.mark.parametrize(("size", "reached"), [(9000, range(10, 12)), (None, range(5, 12))])
+def test_logs_that_are_left_out_of_the_run_are_not_placed_from_another_set(
+    store: Store, size: int | None, reached: range
+) -> None:
+    clean = bytes(database(consistent_position=LogPosition(generation=11, sector=1)))
+    store.full()
+    store.add("stopped", {DATABASE: clean, **part(5, 8), name_of(9): TOP[9][:size], **part(10, 11)}, kind="full")
+    assert store.verdict("stopped")[0]
+    assert [log.generation for log in restorable(store.chain).logs] == [*reached]
+
+
 def test_a_last_log_that_cannot_be_read_is_not_passed_over(store: Store) -> None:
     store.full()
     store.add("next", {**part(8, 8), "edb00009.log": b""})

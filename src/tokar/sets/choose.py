@@ -290,7 +290,8 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
     reached = (version for run in start.runs for version in run.versions)
     used = [version for version in reached if target is None or version.generation <= target]
     apart = start.left_out
-    placed = [version for version in used if not all(id(copy.facts) in apart for copy in version.copies)]
+    beside = {id(version) for version in start.beside(used)}
+    placed = [version for version in used if id(version) not in beside]
     _demand_sound(chain, placed)
     highest = max((version.generation for version in placed), default=0)
     for version in used:

@@ -87,12 +87,17 @@ class ChainStart:
         """Return why a log is not placed although it continues the others; None where there is none."""
         last = self.played.get(stream)
         beyond = [one for one in versions if last is None or one.generation > (last.generation or 0)]
-        apart, judged = (self.left_out, set(map(id, self.facts.logs))) if beyond else ({}, set())
-        for version in beyond:
+        for version in self.beside(beyond):
+            return self.gap_fault(version, last.name if last is not None else "no log")
+        return None
+
+    def beside(self, versions: Sequence[Version]) -> Iterator[Version]:
+        """Yield those of some logs that are left out: where they are is why, whichever sets have them too."""
+        apart, judged = (self.left_out, set(map(id, self.facts.logs))) if versions else ({}, set())
+        for version in versions:
             copies = [id(copy.facts) for copy in version.copies if id(copy.facts) in judged]
             if copies and apart.keys() >= {*copies}:
-                return self.gap_fault(version, last.name if last is not None else "no log")
-        return None
+                yield version
 
     def gap_fault(self, version: Version, last: str) -> Fault:
         """Return why a log that continues the others is not placed, `last` being the last one that is."""
