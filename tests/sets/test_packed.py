@@ -50,7 +50,7 @@ def test_it_takes_little_room() -> None:
 def test_a_log_that_is_named_as_another_takes_little_room_too(named: int) -> None:
     log = LogFacts(**{**WHOLE, "name": f"edb{named:08x}.log", "named_generation": named})
     assert log.named_generation == named
-    assert sys.getsizeof(log) + sys.getsizeof(log.own) < 240  # type: ignore[attr-defined] # as above
+    assert 0 < len(log.own) < 200  # type: ignore[attr-defined] # packed, as above; nothing is where it is not
 
 
 NAMES = ("edb0000A.log", "EDB0000000A.LOG", "x/edb0000a.jtx", "edb.log", "edb0000B.log", "edb0000A.verylong", "0000A")
