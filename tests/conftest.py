@@ -82,8 +82,11 @@ WHOLE = {
 }
 
 
+NO_SAMPLES = "the real ESE samples are not here: set TOKAR_SAMPLES to their folder"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests, leave three quarters of their values to the torture, and on Windows what only POSIX has."""
+    """Mark slow tests; leave out what is for the torture, what wants real files where none are, what only POSIX has."""
     values = defaultdict(list)
     for item in items:
         if item.path.stem in SLOW | WHOLE:
@@ -95,8 +98,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             several.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))  # the same ones every time, of every kind
             for item in several[max((len(several) + 3) // 4, 2) :]:
                 item.add_marker("torture")
+    if samples_folder() is None:
+        leave_out_real(items)
     if os.name == "nt":
         leave_out(items)
+
+
+def leave_out_real(items: list[pytest.Item]) -> None:
+    """Skip what wants real files, with the reason."""
+    for item in items:
+        if item.get_closest_marker("samples"):
+            item.add_marker(pytest.mark.skip(reason=NO_SAMPLES))
 
 
 def pytest_collection_finish() -> None:
@@ -121,7 +133,7 @@ def samples() -> Path:
     """The folder of real ESE files; tests that need it are skipped where it is absent."""
     folder = samples_folder()
     if folder is None:
-        pytest.skip("the real ESE samples are not here: set TOKAR_SAMPLES to their folder")
+        pytest.skip(NO_SAMPLES)
     return folder
 
 
