@@ -26,26 +26,25 @@ from tokar.format.encryption import Keyring
 from tokar.replay.files import LeftFile, SetFiles
 from tokar.restore.chosen import placed_of
 from tokar.restore.locations import kept_locations
-from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
-from tokar.sets.chain import Chain
+from tokar.sets.backup_set import (
+    BackupSet,
+    FoundSets,
+    archives_of,
+    compared_together,
+    files_in,
+    find_sets,
+    is_set,
+    sets_in,
+)
+from tokar.sets.chain import Chain, SparedSet
 from tokar.sets.choose import NotRestorableError, restorable
+from tokar.sets.compared import with_states_compared
 from tokar.sets.facts import SetFacts
 from tokar.sets.idle import idle_in
 from tokar.sets.joining import build_chain
 from tokar.sets.linked import with_links_among
 from tokar.sets.not_taken import with_not_taken
-from tokar.sets.outcome import (
-    LastLine,
-    SparedSet,
-    Word,
-    one_by_one,
-    passes,
-    refusal,
-    with_damage,
-    with_idle,
-    with_unread,
-    worst,
-)
+from tokar.sets.outcome import LastLine, Word, one_by_one, passes, refusal, with_damage, with_idle, with_unread, worst
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
 from tokar.sets.start import ChainStart, reached_by
@@ -169,6 +168,9 @@ def set_on_disk(
     label = some(paths)
     facts = replace(reader.facts(label), locations=list_facts(collection.head()))
     left_out = [(names.printable(one.name), one.reason) for one in collection.gathered.left_out]
+    candidates = collection.gathered.candidates
+    if examine:
+        (facts,) = with_states_compared([facts], lambda _, log: FileSource(candidates[log.number or 0].path))
     backup_set = BackupSet(
         label=label,
         id=b"",
@@ -419,6 +421,8 @@ _Files = Mapping[bytes, Sequence[Candidate]]
 def followed_together(sets: Sequence[BackupSet], files: _Files, keyring: Keyring | None = None) -> list[BackupSet]:
     """Return sets with what following pages found, where other sets add logs to one: through the logs of all of them.
 
+    Logs that were being written are compared with copies of them in other sets before, whether content was read or not.
+
     Args:
         sets: The sets, of each of which it is known what following found of it alone.
         files: Where the files of those lie that are in no archive, by root.
@@ -427,8 +431,9 @@ def followed_together(sets: Sequence[BackupSet], files: _Files, keyring: Keyring
     Raises:
         ArchiveError: A file cannot be read.
     """
+    sets = compared_together(sets, keyring, files)
     if sum(map(_was_read, sets)) < 2:
-        return [*sets]
+        return sets
     chain, found = build_chain(sets), {}
     for start in chain.starts:
         own, together = chain.sets[start.number], sets_of(chain, start)

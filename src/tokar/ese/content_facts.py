@@ -161,6 +161,11 @@ class LogReport:
     not_verified: str = ""  # Why the content was not verified; empty when it was
 
     @property
+    def extent(self) -> int:
+        """How much it holds, to compare it with another state of the log: segments, or where the last range ends."""
+        return self.valid + self.rescued if self.unit == "segments" else self.end
+
+    @property
     def is_marked(self) -> bool:
         """Whether what its last segment holds is known, so that states of one log can be compared inside it."""
         bits = self.used - RECORDS_AT

@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from tokar.ese.content_facts import PageFaultKind
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
-from tokar.sets.backup_set import BackupSet, open_again
+from tokar.sets.backup_set import BackupSet, Located, open_again
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import ByteSource, FileSource
@@ -23,14 +23,6 @@ from tokar.trust.signatures import AllowedSigners
 _Key = tuple[str, int | None, int, bytes | None]
 LeftFile = tuple[DatabaseFacts | LogFacts, str]
 """A file that is left out, with the reason."""
-
-
-class Located(Protocol):
-    """A file on disk."""
-
-    @property
-    def path(self) -> str:
-        """Where it is."""
 
 
 class SetFiles:

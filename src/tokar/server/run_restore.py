@@ -10,8 +10,8 @@ What is registered is recovered by the engine at its next start.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -37,8 +37,10 @@ from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
 from tokar.sets.backup_set import set_of_archive
 from tokar.sets.choose import NotRestorableError, restorable
+from tokar.sets.compared import with_states_compared
 from tokar.sets.facts import LogFacts, SetFacts
 from tokar.sets.joining import build_chain
+from tokar.storage.bytesource import ByteSource
 
 _TOLD = "was told of the failure, and does not start until a restore is complete"
 _MAY_START = "could not be told of the failure: leave it stopped until a restore is complete"
@@ -113,6 +115,13 @@ def demand_reachable(parts: Sequence[SetPart]) -> SetFacts:
         InputError: The first set holds no databases, or a set ends before it.
     """
     sets = [set_of_archive(part.archive) for part in parts]
+
+    def open_log(at: int, log: LogFacts) -> AbstractContextManager[ByteSource]:
+        archive = parts[at].archive
+        return nullcontext(archive.entry_source(archive.entry(log.number or 0)))
+
+    compared = with_states_compared([one.facts for one in sets], open_log)
+    sets = [replace(one, facts=facts) for one, facts in zip(sets, compared, strict=True)]
     target = max(part.generation_high for part in parts)
     restorable(build_chain(sets), target, full=parts[0].archive.id)
     full, *later = sets

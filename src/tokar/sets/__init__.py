@@ -9,6 +9,7 @@ The modules, from the bottom up::
     faults            what is wrong, the files concerned, the error that follows, the next step
     file_faults       what is wrong with a database or a log by itself
     links             whether one log continues another
+    compared          whether a log that was being written is the beginning of a copy of it
     logs              logs by generation, of a set or of several
     database_verdict  what becomes of one database, in a word and with what it rests on
     database_run      one database and the logs that are played onto it

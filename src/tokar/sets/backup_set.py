@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from tokar.as_json import fields_json
 from tokar.errors import (
@@ -27,13 +28,14 @@ from tokar.format.identity import KnownBy, identity_of
 from tokar.format.records import MAGIC
 from tokar.format.twins import TwinArchive
 from tokar.format.verify import spare_damage, verify
-from tokar.sets.facts import SetFacts, is_foreign
+from tokar.sets.compared import with_states_compared
+from tokar.sets.facts import LogFacts, SetFacts, is_foreign
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import CHANGED_RECEIPT, RECEIPT_SUFFIX, Generations, read_receipt, receipt_path
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.seen import SeenFiles
 from tokar.sets.watching import Watch, unwatched
-from tokar.storage.bytesource import OverwritesInputError, read_start
+from tokar.storage.bytesource import ByteSource, FileSource, OverwritesInputError, read_start
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import logs_text
 
@@ -41,6 +43,17 @@ ARCHIVE_SUFFIX: Final = ".tokar"
 _MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log
 _NAME_ONE: Final = "name an archive, or the folder that it is in; files as they lie: tokar check FOLDER"
 _NO_ARCHIVE: Final = "name the receipt or the archive of another backup; what it says of this one is in it, as JSON"
+
+
+class Located(Protocol):
+    """A file on disk."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+
+
+_NO_FILES: Final[Mapping[bytes, Sequence[Located]]] = MappingProxyType({})
 
 
 class NoSetError(InputError):
@@ -260,7 +273,8 @@ def find_sets(
                 wanted += [error] if path in named else []
     if not sets and not problems:
         raise InputError("there is no archive there", hint="name archives, or folders with archives")
-    return _with_receipts(FoundSets(tuple(sets), tuple(problems), tuple(wanted), ids))
+    compared = compared_together(sets, keyring)
+    return _with_receipts(FoundSets(tuple(compared), tuple(problems), tuple(wanted), ids))
 
 
 def _with_receipts(found: FoundSets) -> FoundSets:
@@ -369,8 +383,38 @@ def examined(
         keyring: What opens encrypted content.
         watch: Shows how far that is.
     """
-    sets = (_examined(one, keyring, watch) if one.label in labels else one for one in found.sets)
-    return replace(found, sets=tuple(sets))
+    sets = [_examined(one, keyring, watch) if one.label in labels else one for one in found.sets]
+    return replace(found, sets=tuple(compared_together(sets, keyring)))
+
+
+def compared_together(
+    sets: Sequence[BackupSet], keyring: Keyring | None = None, files: Mapping[bytes, Sequence[Located]] = _NO_FILES
+) -> list[BackupSet]:
+    """Return sets in which it stands how logs that were being written are to copies of them in other sets.
+
+    Args:
+        sets: The sets.
+        keyring: What opens encrypted content.
+        files: Where the files of those lie that are in no archive, by root.
+    """
+    if len(sets) < 2:  # of one by itself it stands there
+        return [*sets]
+
+    @contextmanager
+    def open_log(at: int, log: LogFacts) -> Iterator[ByteSource]:
+        found, number = sets[at], log.number or 0
+        if found.root in files:
+            with FileSource(files[found.root][number].path) as source:
+                yield source
+            return
+        with open_again(found) as archive:
+            if keyring is not None:
+                archive.unlock(keyring)
+            archive.demand_key()
+            yield archive.entry_source(archive.entry(number))
+
+    facts = with_states_compared([one.facts for one in sets], open_log)
+    return [replace(one, facts=its) for one, its in zip(sets, facts, strict=True)]
 
 
 def _examined(found: BackupSet, keyring: Keyring | None, watch: Watch) -> BackupSet:

@@ -345,13 +345,24 @@ class LogTable:
         found = self.distinct(signature, (log.generation or 0) + 1)
         return [one for one in found if link(log, one).fault is None]
 
-    def unlike_copies(self, signature: Signature, log: LogFacts) -> Iterator[tuple[LogFacts, Order]]:
-        """Yield other copies of a log with unlike bytes, and how it is to each, where no next log tells."""
-        if any(link(log, one).proof is LinkProof.CONTENT for one in self.continuing(signature, log)):
+    def unlike_copies(
+        self, signature: Signature, log: LogFacts, *, any_history: bool = False
+    ) -> Iterator[tuple[LogFacts, Order]]:
+        """Yield other copies of a log with unlike bytes, and how it is to each, where no next log tells.
+
+        Args:
+            signature: Its stream.
+            log: The log.
+            any_history: Whether nothing shows that the next log is of the history that is wanted. It says nothing then
+                of copies that were being written: another history may end in one.
+        """
+        is_told = any(link(log, one).proof is LinkProof.CONTENT for one in self.continuing(signature, log))
+        if is_told and not any_history:
             return
         for other in self.of(signature, log.generation or 0):
             own, its = log.comparable, other.comparable
-            if other is not log and other.created == log.created and not (own and its == own):
+            is_other = other is not log and other.created == log.created and not (own and its == own)
+            if is_other and (other.current or not is_told):
                 yield other, order_of(log, other)
 
     def found_by_name(self, logs: Sequence[LogFacts]) -> list[LogFacts]:
@@ -431,5 +442,5 @@ def _are_named_alike(log: LogFacts, other: LogFacts) -> bool:
 
 def _fullness(log: LogFacts, *, follows: bool, proven: bool) -> tuple[int, int, bool]:
     """Return the place of a log among copies of it; `proven`: the next log told already which of them are right."""
-    valid, used = (0, 0) if proven or log.content is None else (log.content.valid, log.content.used)
-    return -valid, -used, log.current if follows else not log.current
+    held, used = (0, 0) if proven or log.content is None else (log.content.extent, log.content.used)
+    return -held, -used, log.current if follows else not log.current

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypedDict
@@ -28,6 +28,7 @@ from tokar.format.archive import Archive, content_digest
 from tokar.format.index import Entry
 from tokar.sets.by_generation import logs_in_order
 from tokar.sets.by_header import by_header, named_as_next
+from tokar.sets.compared import with_states_compared
 from tokar.sets.facts import (
     AsideFacts,
     AttachedDatabase,
@@ -50,7 +51,7 @@ from tokar.sets.reach import reaches, with_reach
 from tokar.sets.recorded import RecordedFacts, is_other
 from tokar.sets.server_list import list_facts
 from tokar.sets.watching import BytesRead, WatchedSource
-from tokar.storage.bytesource import FileSource
+from tokar.storage.bytesource import ByteSource, FileSource
 
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _NEVER_LOGS: Final = {
@@ -58,7 +59,6 @@ _NEVER_LOGS: Final = {
 }
 _NEVER: Final = {NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them."""
-_OPENED_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.NEXT_LOG}
 MOST_MARKED: Final = 500
 """So many logs of a set keep their marks, of closed ones and of those that were being written: they take much room."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
@@ -109,7 +109,7 @@ class SetFile:
     @property
     def is_next_log(self) -> bool:
         """Whether it is a log that was being prepared, which is kept and never interpreted."""
-        return self.role in {None, tokens.Role.LOG, tokens.Role.NONE} and self.by_name.role is NameRole.NEXT_LOG
+        return self.role in {None, tokens.Role.LOG} and self.by_name.role is NameRole.NEXT_LOG
 
     @property
     def is_log_by_name(self) -> bool:
@@ -138,7 +138,7 @@ class SetFile:
             return role not in _NEVER
         if self.role in {tokens.Role.DATABASE, tokens.Role.LOG}:
             return True
-        return self.size == names.CHECKPOINT_SIZE or role in _OPENED_BY_NAME
+        return self.size == names.CHECKPOINT_SIZE or role in {NameRole.CHECKPOINT, NameRole.FLUSH_MAP}
 
 
 class SetReader:
@@ -313,6 +313,10 @@ def facts_of_archive(
     left_out = archive.summary.extra.get("left_out", ())
     not_taken = [(one["name"], one["reason"]) for one in left_out]
     facts = with_lost(with_not_taken(with_links_among(facts, not_taken), not_taken), archive)
+    if not archive.is_locked:
+        (facts,) = with_states_compared(
+            [facts], lambda _, log: _opened(archive, archive.entry(log.number or 0), placed.get(log.number or 0))
+        )
     if recorded is None or examine:
         return facts
     databases = tuple(replace(one, chain=recorded.chain(one.number)) for one in facts.databases)
@@ -323,8 +327,12 @@ def _look(archive: Archive, entry: Entry, path: Path | None, examine: bool, done
     """Return what an entry says of itself, or the file that it was restored to."""
     if path is None:
         archive.demand_key()
-    with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
+    with _opened(archive, entry, path) as source:
         return inspect_file(WatchedSource(source, done) if examine else source, examine=examine)
+
+
+def _opened(archive: Archive, entry: Entry, path: Path | None) -> AbstractContextManager[ByteSource]:
+    return nullcontext(archive.entry_source(entry)) if path is None else FileSource(path)
 
 
 def facts_of_logs(paths: Iterable[Path]) -> SetFacts:
@@ -472,7 +480,7 @@ def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generati
         note=note,
         generation=by_name.generation if generation is None else generation,
         named_generation=by_name.generation,
-        base=by_name.log_base,
+        base=(by_name.base or "").lower(),
         service_base=tokens.BASES.get(file.profile, ""),
         current=by_name.role is NameRole.CURRENT_LOG,
     )

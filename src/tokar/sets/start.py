@@ -21,7 +21,7 @@ from tokar.sets.log_run import LogRun, follow, untold_beside
 from tokar.sets.logs import LogTable, stream_key, stream_of
 from tokar.sets.lost import lost_beside, without_beyond
 from tokar.sets.need import Basis, need_of
-from tokar.sets.version import Version
+from tokar.sets.version import Order, Version
 from tokar.words import some
 
 _GO_ON: Final = (
@@ -338,7 +338,10 @@ def _together(sets: Sequence[BackupSet], number: int, runs: Sequence[LogRun], lo
     """Return the facts of a set with the logs that other sets add to it."""
     facts = sets[number].facts
     added = [log for run in runs for log in (*_added(number, run, logs), *_in_their_place(sets, number, run, logs))]
-    own = [log for log in facts.logs if not _gives_way(log, number, logs)]
+    unlike = {id(log): log for run in runs for log in _unlike(run, logs)}
+    own = [log for log in facts.logs if id(log) in unlike or not _gives_way(log, number, logs)]
+    here = {*map(id, own), *map(id, added)}
+    added += (log for one, log in unlike.items() if one not in here)
     lost = (*facts.lost, *lost_beside(sets, number, {run.stream for run in runs}))
     return replace(facts, logs=(*own, *added), lost=lost)
 
@@ -375,6 +378,18 @@ def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
     its = logs.version_of(later) if later is not None else None
     if its is not None and number not in its.sets:
         yield its.facts  # it says that the last one is not what it was
+
+
+def _unlike(run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
+    """Yield the other copies of logs of a run that may hold what these do not: those of one set are judged so too."""
+    for version in run.versions:
+        log = version.facts
+        if log.signature is not None and len(version.copies) > 1:
+            said = {id(copy.facts) for copy in version.differing}  # of sets together
+            unlike = logs.unlike_copies(log.signature, log, any_history=version.generation >= run.proven)
+            for other, order in unlike:
+                if order is Order.UNTOLD or (order is Order.APART and id(other) not in said):
+                    yield other
 
 
 def _in_their_place(sets: Sequence[BackupSet], number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:

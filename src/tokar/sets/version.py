@@ -38,16 +38,21 @@ class Order(Enum):
 
 
 def order_of(log: LogFacts, other: LogFacts) -> Order:
-    """Return how two copies of a log are to each other: the one that holds more is the later state.
+    """Return how two copies of a log are to each other: the later state begins with all that is in the earlier one.
 
-    Closed logs are not written on. Of logs that end in one segment the marks of that tell which is the later state.
+    Closed logs are not written on; of one that is not whole it is enough that it holds less. Whether one that was
+    written on is the beginning of another was found out by comparing them (`compared`), or of logs that end in one
+    segment by the marks of that.
     """
     found, its = log.content, other.content
     if found is None or its is None:
         return Order.UNTOLD
-    are_closed = not log.current and not other.current and is_whole(log) and is_whole(other)
-    if found.valid != its.valid and not are_closed:
-        return Order.EARLIER if found.valid < its.valid else Order.LATER
+    is_open = log.current or other.current
+    are_closed = not is_open and is_whole(log) and is_whole(other)
+    if found.extent != its.extent and not are_closed:
+        holds_less = found.extent < its.extent
+        order = _order_of_lengths(log, other) if holds_less else _order_of_lengths(other, log)
+        return order if holds_less or order is not Order.EARLIER else Order.LATER
     if found.segments_xor is None:  # format 7: only equal bytes are known to be equal content
         own, others = log.comparable, other.comparable
         if own and others:
@@ -56,6 +61,15 @@ def order_of(log: LogFacts, other: LogFacts) -> Order:
     if found.segments_xor == its.segments_xor:
         return Order.SAME
     return Order.APART if are_closed else _order_inside(found, its)
+
+
+def _order_of_lengths(less: LogFacts, more: LogFacts) -> Order:
+    """Return how a copy of a log is to one that holds more."""
+    if less.digest in more.parted_from:
+        return Order.APART
+    is_begun = less.content is not None and less.content.is_blank
+    is_told = is_begun or less.digest in more.goes_on_from or not (less.current or more.current)
+    return Order.EARLIER if is_told else Order.UNTOLD
 
 
 def _order_inside(found: LogReport, its: LogReport) -> Order:
