@@ -232,3 +232,21 @@ def test_a_log_of_another_history_below_the_one_that_the_header_names_is_in_nobo
     if ERAS[profile] == "format 8":  # the next log says what was in the one before
         assert said_of(paths) == {Word.RESTORABLE}
     assert [*unlike_together(paths)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", MADE.values(), ids=[*MADE])
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_log_that_two_next_logs_go_on_from_that_of_the_named_history_is_placed(
+    turned: bool, made: Made, tmp_path: Path
+) -> None:
+    both = histories("certadm")
+    own, other = (both.other, both.own) if turned else (both.own, both.other)
+    parted = header_of(own[0][CURRENT]).generation
+    assert log_of(own[-1], parted) != log_of(other[-1], parted)
+    paths = made(tmp_path, [own[-1], logs_of(other[-1])])
+    assert said_of(paths) == {Word.RESTORABLE}
+    assert [*unlike_together(paths)] == []
+    done("restore", "--into", tmp_path / "out", *paths)
+    assert {name: data for name, data in logs_of(contents(tmp_path / "out")).items() if own[-1].get(name) != data} == {}
+    assert both.recovered(tmp_path / "out") in both.known

@@ -197,8 +197,7 @@ class DatabaseRun:
             if generation > expected:
                 self.missing.append(range(expected, generation))
                 before = None
-            created = self._proven.get(generation)
-            log = self._table.choose(signature, generation, before, created, hard=need.hard)
+            log = self._table.choose(signature, generation, before, hard=need.hard, times=self._proven)
             assert log is not None
             self._take(log, before, Severity.ERROR if generation <= need.high else Severity.LOSS)
             before, expected = log, generation + 1

@@ -19,7 +19,7 @@ from typing import Final
 from tokar.errors import InputError
 from tokar.ese.values import LogTime, Signature
 from tokar.names import leaf_of, printable
-from tokar.sets.by_generation import Copy, LogsByGeneration
+from tokar.sets.by_generation import Copy, LogsByGeneration, TimesByGeneration
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.file_faults import log_fault
@@ -113,11 +113,35 @@ class LogTable:
             groups: dict[object, list[Copy]] = defaultdict(list)
             for copy in logs.copies(generation) if logs is not None else ():
                 groups[self._own(copy.facts)].append(copy)
-            found = {own: self._version(generation, copies) for own, copies in groups.items()}
+            parts = (part for own, copies in groups.items() for part in self._parts(own, copies))
+            found = {own: self._version(generation, copies) for own, copies in parts}
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[key] = found
         return found
+
+    def _parts(self, own: object, copies: list[Copy]) -> Iterator[tuple[object, list[Copy]]]:
+        """Yield the copies of a log, those apart that different next logs go on from: histories parted inside it."""
+        proven: dict[int, list[Copy]] = {}
+        for one in copies if len(copies) > 1 else ():
+            content = one.facts.content
+            if content is not None and content.segments_xor is not None and self._is_proven(one.facts):
+                proven.setdefault(content.segments_xor, []).append(one)
+        if len(proven) < 2:
+            yield own, copies
+            return
+        placed = {id(one) for alike in proven.values() for one in alike}
+        for at, (total, alike) in enumerate(proven.items()):
+            begun = {digest for one in alike for digest in one.facts.goes_on_from}
+            more = [
+                one for one in copies if id(one) not in placed and (one.facts.digest in begun or at + 1 == len(proven))
+            ]
+            placed.update(map(id, more))
+            yield (own, total), [*alike, *more]
+
+    def _is_proven(self, log: LogFacts) -> bool:
+        """Return whether a next log goes on from all that is in a log."""
+        return any(link(log, one).proof is LinkProof.CONTENT for one in self._later(log))
 
     def _version(self, generation: int, copies: list[Copy]) -> Version:
         stream, good, is_last = stream_of(copies[0].facts) or b"", {id(copies[0]): True}, False
@@ -159,8 +183,10 @@ class LogTable:
     def version_of(self, log: LogFacts) -> Version | None:
         """Return the log of which this is a copy; None for a damaged one."""
         stream = stream_of(log)
-        known = stream is not None and log.generation is not None
-        return self._at(stream, log.generation or 0).get(self._own(log)) if known else None
+        if stream is None or log.generation is None:
+            return None
+        found = self._at(stream, log.generation)
+        return found.get(self._own(log)) or next((one for one in found.values() if one.is_one_of({id(log)})), None)
 
     def of_stream(self, stream: bytes) -> Iterator[Version]:
         """Yield all logs of a stream, by generation."""
@@ -379,17 +405,31 @@ class LogTable:
         created: LogTime | None = None,
         *,
         hard: bool = False,
+        times: TimesByGeneration | None = None,
     ) -> LogFacts | None:
         """Return the log of a generation that fits best: created when it must be, else continuing the one before.
 
         Of copies of one log a whole one counts, and the engine must find it by its name; the current log counts where
         none follows it, unless the numbered copy holds more. Hard recovery goes by numbers alone.
+
+        Args:
+            signature: Its stream.
+            generation: The generation.
+            before: The log before; None where there is none, or it does not matter.
+            created: When it must have been created; None where that is not known.
+            hard: Whether hard recovery plays it.
+            times: When logs were created that are proven to be of the history that is wanted.
         """
         found = self.of(signature, generation)
         if len(found) < 2:
             return found[0] if found else None
+        created = created if times is None else times.get(generation)
         if created is not None:
             found = [log for log in found if log.created == created] or found
+        if times is not None and (next_created := times.get(generation + 1)) is not None:
+            later = ((log, one) for log in found for one in self.continuing(signature, log))
+            leading = {id(log) for log, one in later if one.created == next_created}
+            found = [log for log in found if id(log) in leading] or found
         if before is not None:
             found = [log for log in found if link(before, log).fault is None] or found
         links = [link(log, one) for log in found for one in self.continuing(signature, log)]
