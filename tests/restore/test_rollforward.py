@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chain_sets import DATABASE, OTHER_STREAM, TOP, branch, checkpoint, database, dirty, logs, name_of, part, streaming
+from engine_by_hand import new_story
+from lab_sets import fork_of
 from real_sets import rewritten
 from recovery_sets import flip
 from small_sets import write
@@ -16,9 +18,9 @@ from tokar.ese.log import LogHeader
 from tokar.ese.page import seal_segment
 from tokar.ese.values import LogPosition
 from tokar.restore.inventory import engine_file, take_inventory
-from tokar.restore.rollforward import RolledForward, RollForward, look_for_continuing
+from tokar.restore.rollforward import RolledForward, RollForward, is_earlier_state, look_for_continuing
 from tokar.sets.facts import DatabaseFacts, LogFacts
-from tokar.storage.bytesource import BytesSource
+from tokar.storage.bytesource import BytesSource, FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -342,3 +344,21 @@ def test_what_is_no_later_state_of_the_current_log_of_the_set_refuses(
     found = look(tmp_path, there, SNAPSHOT, content=content)
     assert why in problem(found)
     assert found.gives_way == {}
+
+
+def test_a_log_of_ranges_is_known_as_the_earlier_state_wherever_its_last_range_begins(tmp_path: Path) -> None:
+    """The checksum record of the last range says where the next one begins, and lies before the last sector."""
+    story = new_story(tmp_path / "lab", "edbbcli", databases=1, seed=5, work=20)
+    current = story.lab.place.logs / "edb.log"
+    early = BytesSource(current.read_bytes())
+    fork = fork_of(story, tmp_path / "fork")
+    while LogHeader.read(now := BytesSource(current.read_bytes())).generation == LogHeader.read(early).generation:
+        assert is_earlier_state(early, now)
+        early = now
+        story.lab.work(1)
+    closed = story.lab.place.logs / name_of(LogHeader.read(early).generation)
+    fork.lab.work(12)
+    with FileSource(closed) as later, FileSource(fork.lab.place.logs / closed.name) as other:
+        assert is_earlier_state(early, later)
+        assert not is_earlier_state(later, early)
+        assert not is_earlier_state(early, other)

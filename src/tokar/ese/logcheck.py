@@ -107,6 +107,17 @@ class RangeChecker:
             not_verified=f"a log of format 7 with more than {LARGEST_FILE} bytes" if too_large else "",
         )
 
+    def without_records(self) -> bytes:
+        """Return the log with zeros for its checksum records: the last one is written again when a range follows."""
+        found, size = bytearray(self._data), ChecksumRecord.layout_size()
+        offset = self._header.header_sectors * self._header.sector_size
+        while (record := self._record_at(offset)) is not None:
+            found[offset : offset + size] = bytes(size)
+            if not record.next:
+                break
+            offset += size + record.next
+        return bytes(found)
+
     def _walk(self) -> None:
         """Follow the chain. A range that does not fit is torn where it was written in part and nothing follows it."""
         offset = self._header.header_sectors * self._header.sector_size
