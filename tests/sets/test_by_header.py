@@ -10,6 +10,7 @@ from loose_facts import facts_of_folder
 from real_sets import load
 from recovery_sets import DATABASE, OTHER_STREAM, checkpoint, database, dirty, logs, write
 
+from tokar.ese.values import LogPosition
 from tokar.sets.faults import FaultKind, Severity
 from tokar.sets.file_faults import database_faults
 from tokar.sets.judge import judge_set
@@ -132,3 +133,27 @@ def test_a_block_that_is_doubled_is_called_that_and_not_blank(tmp_path: Path, sa
         faults = [one for one in database_faults(database) if one.blocks]
         assert [one.kind for one in faults] == [FaultKind.PAGES_MISPLACED] * (doubled is not data)
         assert all("blank" in one.consequences[0] for one in faults)
+
+
+@pytest.mark.parametrize("name", ["edb00009.log", "edb.log", "EDB00009.JTX"])
+def test_a_database_is_not_placed_beside_the_logs_under_the_name_of_one(tmp_path: Path, name: str) -> None:
+    clean = bytes(database(consistent_position=LogPosition(generation=7, sector=1)))
+    write(tmp_path / "in", {**logs(5, 7, attached=()), name: clean})
+    done("create", "-q", tmp_path / "a.tokar", tmp_path / "in")
+    found = tmp_path / "out"
+    result = tokar("restore", "--into", found, tmp_path / "a.tokar")
+    text = f"{name} is a database, and would lie beside the logs under the name of one: recovery takes it for that"
+    assert (result.exit_code, text) == (6, result.error.partition(" (")[0])
+    assert result.stdout.splitlines()[-1] == f"REFUSED: {text} ({found}); the files alone: RESTORABLE"
+    assert result.hint == "give it the name of a database: tokar restore --to NAME=PATH"
+    done("restore", "--into", found, "--to", f"{name}={found / DATABASE}", tmp_path / "a.tokar")
+    assert {one.name for one in found.iterdir()} == {DATABASE, *logs(5, 7, attached=())}
+
+
+@pytest.mark.parametrize("name", ["e0000009.log", "edbtmp.log", "edb.log.dat"])
+def test_a_database_under_another_name_is_placed_beside_the_logs(tmp_path: Path, name: str) -> None:
+    clean = bytes(database(consistent_position=LogPosition(generation=7, sector=1)))
+    write(tmp_path / "in", {**logs(5, 7, attached=()), name: clean})
+    done("create", "-q", "--base", "edb", "--all", tmp_path / "a.tokar", tmp_path / "in")
+    done("restore", "--into", tmp_path / "out", tmp_path / "a.tokar")
+    assert (tmp_path / "out" / name).read_bytes() == clean

@@ -20,6 +20,7 @@ from tokar import names, tokens
 from tokar.as_json import Array, as_json
 from tokar.codes import of_engine
 from tokar.errors import ExistingFileError, InputError, NoRoomError, RestoreError
+from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry, find_fitting
@@ -59,6 +60,7 @@ from tokar.restore.rebuilt import rebuilt_locations
 from tokar.restore.rollforward import RolledForward
 from tokar.restore.targets import room_problems
 from tokar.restore.unrecoverable import ALL_THE_SAME, met_all_the_same
+from tokar.sets.by_header import LOG_NAMES, has_name_of_log
 from tokar.sets.outcome import LastLine, with_damage, with_idle, with_met, worst
 from tokar.sets.read import facts_of_logs
 from tokar.sets.selection import NotPlaced
@@ -309,7 +311,7 @@ def _plan(
     plan = look_and_plan(content.entries, request, _placed(chosen, content, request), go_on)
     plan = replace(plan, notes=(*plan.notes, *chosen.notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
-    problems += [*content.problems, *_archives_set_aside(plan, content)]
+    problems += [*content.problems, *_archives_set_aside(plan, content), *_among_logs(plan, chosen)]
     if not options.accept_incomplete and any(one.has_incomplete for one in content.archives):
         problems += incomplete_files((entry for _, _, entry in plan.steps.placements()))
     return add_problems(plan, problems)
@@ -336,6 +338,24 @@ def _archives_set_aside(plan: Plan, content: MergedSet) -> Iterator[Problem]:
                 if archive.path is not None and os.path.samefile(archive.path, path):  # noqa: PTH121 - as above
                     message = "the archive that is restored from has the name of a file in it"
                     yield Problem(ExistingFileError(message, path=path, hint="restore into another directory"))
+
+
+def _among_logs(plan: Plan, chosen: ChosenSets) -> Iterator[Problem]:
+    """Yield the databases that would lie beside the logs under the name of one, as recovery takes them for that."""
+    odd = {one.leaf for one in chosen.databases if has_name_of_log(one)}
+    logs, databases = {directory for directory, _ in plan.stays}, []
+    for directory, name, entry in plan.steps.placements() if odd else ():
+        found = parse_file_name(name)
+        if found.role in LOG_NAMES and (found.base or "").lower() == chosen.base:
+            if names.leaf(entry.raw_name, entry.encoding) in odd:
+                databases.append((directory, name, entry.number))
+            else:
+                logs.add(directory)
+    for directory, name, number in databases:
+        if directory in logs:
+            what = "is a database, and would lie beside the logs under the name of one: recovery takes it for that"
+            hint = "give it the name of a database: tokar restore --to NAME=PATH"
+            yield Problem(RestoreError(f"{names.printable(name)} {what}", path=directory, hint=hint), (number,))
 
 
 def _answer(one: NotPlaced) -> str:

@@ -19,13 +19,14 @@ from tokar.sets.faults import Fault, Rules
 from tokar.sets.need import need_of
 from tokar.words import some
 
-_LOGS: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
+LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
+"""What names are under which the engine looks for a log."""
 _A_DATABASE: Final = "a database by its header"
 
 
 def has_name_of_log(file: FileFacts) -> bool:
     """Return whether a file has a name under which the engine looks for a log."""
-    return parse_file_name(file.leaf).role in _LOGS
+    return parse_file_name(file.leaf).role in LOG_NAMES
 
 
 def by_header(
