@@ -40,7 +40,7 @@ from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
 from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.outcome import left_open, not_verified, unjudged_in
+from tokar.sets.outcome import not_verified, unjudged_in
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.roles import LogRole
 from tokar.sets.seen import SeenFiles
@@ -473,7 +473,7 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
             alone = _faults(own, Scope.FILE)[0]
             findings += tuple(one for one in of_files if one not in alone)  # of files that other sets add
         base = start if verdict.start is None else chain.start_of(verdict.start)
-        unjudged = [*(left_open(base.verdict, base.facts).unjudged if base else ()), *unjudged_in(backup_set.facts)]
+        left, open_ones = chain.left_open_of(at), base.verdict.not_checked if base else ()
         own_ones = {*unjudged_in(replace(backup_set.facts, lost=()))}  # the rung above says those
         lost = start is not None and any(one.is_lost for one in start.verdict.databases)
         spoilt = start is None and any(one.blocks and one.kind.scope is Scope.FILE for one in own)
@@ -488,10 +488,9 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
             details=(*(f"{one.name}: {one}" for one in start.verdict.databases), *_engines(start)) if start else (),
             findings=findings,
             remarks=remarks,
-            unproven=tuple(dict.fromkeys(one for one in unjudged if one not in own_ones)),
-            not_looked_at=tuple(one for one in base.verdict.not_checked if one not in {*unjudged, *own_ones})
-            if base
-            else (),
+            unproven=tuple(dict.fromkeys(one for one in left.unjudged if one not in own_ones)),
+            not_looked_at=tuple(one for one in open_ones if one not in {*left.unjudged, *own_ones}),
+            unasked=tuple(left.unasked),
             part=part,
             judged=tuple(map(RungFault.of_fault, blocking)),
             skipped=(lost or spoilt) and not findings,  # the rung above says what is wrong: nothing passes after it

@@ -17,7 +17,7 @@ from tokar.collect.on_disk import missed_by, spared_by
 from tokar.errors import ArchiveError, FormatError, SetError
 from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet, found_beside
-from tokar.sets.chain import Chain, SparedSet
+from tokar.sets.chain import Chain
 from tokar.sets.faults import Fault
 from tokar.sets.idle import idle_in
 from tokar.sets.joining import build_chain
@@ -25,7 +25,7 @@ from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import (
     LastLine,
     LeftOpen,
-    not_asked_in,
+    SparedSet,
     one_by_one,
     weigh,
     with_damage,
@@ -125,6 +125,7 @@ class RungResult:
     remarks: tuple[RungFault, ...] = ()  # What is worth knowing and does not
     not_looked_at: tuple[str, ...] = ()  # What a rung that was looked at left out
     unproven: tuple[str, ...] = ()  # What was asked for and nobody could judge: that is not passed
+    unasked: tuple[str, ...] = ()  # What the last line says where nothing else is left to say: nobody asked for it
     part: LastLine | None = None  # Where it needs a full that is not here, and is no worse for that
     skipped: bool = False  # Whether it was not looked at at all
     # What is in the way as the verdict on a set has it, the root cause first, where several rungs are about that.
@@ -191,9 +192,7 @@ class ArchiveCheck:
         found = [one for result in self.rungs for one in result.causes]
         part = next((result.part for result in self.rungs if result.part), None)
         unjudged = [one for result in self.rungs for one in result.unproven]
-        unasked = [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
-        if self.backup_set is not None:
-            unasked += not_asked_in(self.backup_set.facts)
+        unasked = [one for result in self.rungs for one in result.unasked]
         return weigh(found, LeftOpen(unjudged, unasked), part)
 
     @property

@@ -36,7 +36,7 @@ from tokar.sets.backup_set import (
     is_set,
     sets_in,
 )
-from tokar.sets.chain import Chain, SparedSet
+from tokar.sets.chain import Chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.compared import with_states_compared
 from tokar.sets.facts import SetFacts
@@ -44,7 +44,18 @@ from tokar.sets.idle import idle_in
 from tokar.sets.joining import build_chain
 from tokar.sets.linked import with_links_among
 from tokar.sets.not_taken import with_not_taken
-from tokar.sets.outcome import LastLine, Word, one_by_one, passes, refusal, with_damage, with_idle, with_unread, worst
+from tokar.sets.outcome import (
+    LastLine,
+    SparedSet,
+    Word,
+    one_by_one,
+    passes,
+    refusal,
+    with_damage,
+    with_idle,
+    with_unread,
+    worst,
+)
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
 from tokar.sets.start import ChainStart, reached_by

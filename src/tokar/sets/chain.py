@@ -27,6 +27,7 @@ from tokar.sets.not_taken import database_left_out, missing_full
 from tokar.sets.outcome import (
     LastLine,
     LeftOpen,
+    SparedSet,
     Word,
     badness_of,
     left_open,
@@ -342,22 +343,6 @@ def _parted_before(logs: LogTable, versions: Sequence[Version]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class SparedSet:
-    """A set that does not pass, and that a restore does without."""
-
-    label: str  # Where it is
-    outcome: LastLine  # What it comes to
-
-    def __str__(self) -> str:
-        """Return it in one line."""
-        return f"{self.label}: {self.outcome}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {"path": self.label, "outcome": as_json(self.outcome)}
-
-
-@dataclass(frozen=True, slots=True)
 class Chain:
     """Several sets and how they fit together."""
 
@@ -456,17 +441,21 @@ class Chain:
         """What is wrong with records of the archives that no file needs."""
         return tuple(error for one in self.sets for error in one.damage)
 
-    def outcome_of(self, number: int) -> LastLine:
-        """Return what one set comes to, with the others."""
+    def left_open_of(self, number: int) -> LeftOpen:
+        """Return what the verdict on one set, with the others, does not answer."""
         verdict = self.verdicts[number]
         start = None if verdict.start is None else self.start_of(verdict.start)
         facts = self.sets[number].facts
         unlike = [one.message for one in verdict.faults if one.kind is FaultKind.LOG_DIFFERS and one.is_open]
-        alone = LeftOpen([*unjudged_in(facts)], [*unlike, *not_asked_in(facts)])
-        if start is not None:
-            together = left_open(start.verdict, start.facts)
-            alone = LeftOpen([*alone.unjudged, *together.unjudged], [*unlike, *together.unasked])
-        return weigh(verdict.blocking, alone, verdict.part)
+        if start is None:
+            return LeftOpen([*unjudged_in(facts)], [*unlike, *not_asked_in(facts)])
+        together = left_open(start.verdict, start.facts)
+        return LeftOpen([*unjudged_in(facts), *together.unjudged], [*unlike, *together.unasked])
+
+    def outcome_of(self, number: int) -> LastLine:
+        """Return what one set comes to, with the others."""
+        verdict = self.verdicts[number]
+        return weigh(verdict.blocking, self.left_open_of(number), verdict.part)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

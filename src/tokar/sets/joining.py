@@ -8,13 +8,13 @@ from dataclasses import replace
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet, FoundSets, examined
-from tokar.sets.chain import Chain, ChainVerdict, SparedSet, chain_faults, chain_verdict
+from tokar.sets.chain import Chain, ChainVerdict, chain_faults, chain_verdict
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.fault_list import in_order, listed
 from tokar.sets.faults import FaultKind
 from tokar.sets.logs import LogTable
 from tokar.sets.lost import with_what_is_told
-from tokar.sets.outcome import with_damage
+from tokar.sets.outcome import SparedSet, with_damage
 from tokar.sets.start import groups_of, make_start
 from tokar.sets.watching import Watch, unwatched
 

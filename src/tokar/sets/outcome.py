@@ -96,6 +96,22 @@ class LastLine:
         return {"word": self.word.value, "why": self.why or None}
 
 
+@dataclass(frozen=True, slots=True)
+class SparedSet:
+    """A set that does not pass, and that a restore does without."""
+
+    label: str  # Where it is
+    outcome: LastLine  # What it comes to
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"{self.label}: {self.outcome}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"path": self.label, "outcome": self.outcome.to_json()}
+
+
 def part_of(generations: tuple[int, int] | None, left_out: str = "") -> LastLine:
     """Return what a set of nothing but logs comes to, whose own files are in order.
 

@@ -9,9 +9,8 @@ from typing import Any
 from tokar.as_json import as_json, fields_json
 from tokar.format.archive import Archive
 from tokar.format.twins import damage_met
-from tokar.sets.chain import SparedSet
 from tokar.sets.faults import Fault
-from tokar.sets.outcome import LastLine, LeftOpen, weigh, with_unread
+from tokar.sets.outcome import LastLine, LeftOpen, SparedSet, weigh, with_unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
