@@ -125,6 +125,81 @@ def test_a_log_with_records_that_is_called_as_the_next_one_is_remarked(tmp_path:
     assert [one for one in verdict.faults if "edbtmp.log" in one.files] == []
 
 
+CLEAN = {DATABASE: bytes(database(consistent_position=LogPosition(generation=7, sector=1))), **logs(5, 7)}
+
+
+def remarks_on(name: str, folder: Path, files: dict[str, bytes]) -> list[str]:
+    """What is said of a file beside a verdict that every verb passes."""
+    assert last_lines(folder, files) == {(0, "RESTORABLE")}
+    (one,) = tokar("check", "--json", folder / "a.tokar").json()["archives"]
+    return [each["message"] for rung in one["rungs"] for each in rung["remarks"] if name in each["files"]]
+
+
+@pytest.mark.parametrize("files", [SET, CLEAN], ids=["dirty", "clean"])
+@pytest.mark.parametrize("name", ["ca.edb", "x.dit", "y.mdb"])
+def test_a_log_that_has_the_name_of_a_database_is_named_and_left_out(
+    name: str, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    said = f"{name} has the name of a database, and is log 0x6 by its header"
+    assert remarks_on(name, tmp_path, files | {name: files["edb00006.log"]}) == [said]
+    done("restore", "-q", "--into", tmp_path / "out", tmp_path / "a.tokar")
+    assert not (tmp_path / "out" / name).exists()
+
+
+@pytest.mark.parametrize("name", ["copy.dat", "ca.edb.old"])
+def test_a_log_under_a_name_that_is_none_of_a_database_is_not_called_one(name: str, tmp_path: Path) -> None:
+    assert remarks_on(name, tmp_path, SET | {name: SET["edb00006.log"]}) == []
+
+
+def test_a_checkpoint_that_has_the_name_of_a_database_is_named(tmp_path: Path) -> None:
+    said = "ca.edb has the name of a database, and is a checkpoint by its header"
+    files = SET | {"ca.edb": checkpoint(5)}
+    assert remarks_on("ca.edb", tmp_path, files) == []  # it is not taken
+    for options in ([], ["--all"]):
+        result = done("create", *options, "--force", tmp_path / "a.tokar", tmp_path / "in")
+        assert said in " ".join(result.printed.split()) or options
+    (one,) = done("check", "--json", tmp_path / "a.tokar").json()["archives"]
+    assert said in [each["message"] for rung in one["rungs"] for each in rung["remarks"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("edb.chk", "checkpoint"), ("edb.log", "current log"), ("edbres00001.jrs", "reserve"), ("x.jfm", "flush map")],
+)
+def test_a_database_that_is_called_as_another_file_of_the_engine_is_named(name: str, kind: str, tmp_path: Path) -> None:
+    said = f"{name} has the name of a {kind}, and is a database by its header"
+    (found,) = remarks_on(name, tmp_path, {name: CLEAN[DATABASE]})
+    assert found.startswith(said)
+
+
+@pytest.mark.parametrize("name", ["main.edb", "main.dat", "tmp2.edb"])
+def test_a_database_under_a_name_of_its_own_is_not_remarked(name: str, tmp_path: Path) -> None:
+    assert remarks_on(name, tmp_path, {name: CLEAN[DATABASE]}) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["x.chk", "main.jfm", "main.stm", "ca.edb", "tmp.edb", "edbres00001.jrs", "edbtmp.log"]
+)
+@pytest.mark.parametrize("old", ["edb00006.log", "edb.log"])
+def test_a_needed_log_under_the_name_of_any_other_file_is_named(name: str, old: str, tmp_path: Path) -> None:
+    generation = 6 if old == "edb00006.log" else 7
+    said = f"{name} holds generation 0x{generation:X}, and the engine looks for another name"
+    found = last_lines(tmp_path, renamed(old, name, WITH_CURRENT))
+    assert found == {(9, f"NOT RESTORABLE: {DATABASE}: {said}")}
+
+
+def test_a_needed_log_that_is_called_as_the_next_one_is_named_where_everything_was_taken(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", renamed("edb00006.log", "edbtmp.log", WITH_CURRENT))
+    done("create", "-q", "--all", tmp_path / "a.tokar", folder)
+    line = tokar("check", tmp_path / "a.tokar").stdout.splitlines()[-1]
+    assert line.endswith("edbtmp.log holds generation 0x6, and the engine looks for another name")
+
+
+def test_a_database_under_the_name_of_a_temporary_one_is_a_database(tmp_path: Path) -> None:
+    text = f"tmp.edb is called {DATABASE} in the logs: recovery does not find it here"
+    assert last_lines(tmp_path, renamed(DATABASE, "tmp.edb")) == {(9, f"NOT RESTORABLE: {text}")}
+
+
 def test_a_block_that_is_doubled_is_called_that_and_not_blank(tmp_path: Path, samples: Path) -> None:
     data = load(samples / "dissect")["default.edb"]
     at = 11 * 4096  # page 10

@@ -419,15 +419,19 @@ row("clean@", "as it is", nothing, YES)
 row("clean@", "the database alone", only(DB), YES)
 row("clean@", "the current log by number only", rename(CUR, log(9)), NOT, Kind.NO_CURRENT_LOG, -528)
 
-row("dirty+", "as it is", nothing, YES, None, None, "SRU.chk")
-row("dirty+", "a later checkpoint", checkpoint_at("SRU.chk", 0x52), YES, Kind.CHECKPOINT_NEWER, None, "SRU.chk")
+row("dirty+", "as it is", nothing, YES, None, None, "SRU.chk SRUtmp.log")
+row("dirty+", "a later checkpoint", checkpoint_at("SRU.chk", 0x52), YES, Kind.CHECKPOINT_NEWER, None,
+    "SRU.chk SRUtmp.log")
 row("dirty+", "a checkpoint of another server", bring(of("clean"), "SRU.chk", "SRU.chk"), YES,
-    Kind.CHECKPOINT_FOREIGN, -532, "SRU.chk")
-row("dirty+", "a damaged checkpoint", bits("SRU.chk", 20, 4116), YES, Kind.CHECKPOINT_DAMAGED, -533, "SRU.chk")
+    Kind.CHECKPOINT_FOREIGN, -532, "SRU.chk SRUtmp.log")
+row("dirty+", "a damaged checkpoint", bits("SRU.chk", 20, 4116), YES, Kind.CHECKPOINT_DAMAGED, -533,
+    "SRU.chk SRUtmp.log")
 for title, work in (("an empty", empty), ("a garbage", garbage)):
-    row("dirty+", f"{title} flush map", work("SRUDB.jfm"), YES, Kind.FLUSH_MAP_FOREIGN, None, "SRU.chk SRUDB.jfm")
+    row("dirty+", f"{title} flush map", work("SRUDB.jfm"), YES, Kind.FLUSH_MAP_FOREIGN, None,
+        "SRU.chk SRUDB.jfm SRUtmp.log")
 row("dirty+", "a flush map of another server", bring(of("clean"), "SRUDB.jfm", "SRUDB.jfm"), YES,
-    Kind.FLUSH_MAP_FOREIGN, None, "SRU.chk SRUDB.jfm")
+    Kind.FLUSH_MAP_FOREIGN, None,
+        "SRU.chk SRUDB.jfm SRUtmp.log")
 
 # --- The old format: two databases on one stream, of which one is here ---
 X81, X82, XC = "edb00081.log", "edb00082.log", "edb.log"

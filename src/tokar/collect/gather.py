@@ -32,6 +32,7 @@ from tokar.ese import identify as ese
 from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
 from tokar.names import LINK, SET_ASIDE, collision_key, is_aside, is_key, leaf_of
+from tokar.sets.faults import Rules
 from tokar.sets.left_out import MADE_ANEW, TEMPORARY
 from tokar.storage.bytesource import FileSource
 
@@ -215,8 +216,7 @@ class Gatherer:
     def _kind(self, identity: Identity, by_name: FileName, path: str, size: int) -> tuple[str | None, str | None]:
         """Return what a file is if it belongs to a set, or None and the reason why it is left out."""
         leaf = os.path.basename(path)  # noqa: PTH119
-        is_next = by_name.role is NameRole.NEXT_LOG  # its header tells whether it is one
-        if by_name.role in _NEVER_BY_NAME and not (is_next and identity.kind in _NO_NEXT_LOGS):
+        if by_name.role in _NEVER_BY_NAME and not _is_other(identity, by_name.role):
             return None, _NEVER_BY_NAME[by_name.role]
         if identity.kind in _TAKEN:
             if identity.damaged:
@@ -233,6 +233,8 @@ class Gatherer:
             if kind or reason:
                 return kind, reason
         if identity.kind is not FileKind.UNKNOWN:
+            if leaf.lower().endswith(DATABASE_SUFFIXES) and identity.kind in _NO_LOGS:
+                self._notes.append(Rules.NO_DATABASE.text.format(leaf, f"a {identity.kind.words}"))
             is_told = identity.kind is not FileKind.RESERVE or by_name.role is NameRole.RESERVE
             made_anew = MADE_ANEW.format(identity.kind.words)
             return (
@@ -280,8 +282,8 @@ class Gatherer:
         if one.kind == "log":
             for attached in getattr(identity.header, "attachments", ()):
                 self.expect(attached.path, f"the log {one.name}", folder=_folder_of(one))
-            base = by_name.base.lower() if by_name.base else None
-            one = one._replace(generation=self._generation(one.name, identity, by_name), base=base)
+            found = self._generation(one.name, identity, by_name)
+            one = one._replace(generation=found, base=by_name.log_base or None)
         if self._base is not None:
             self._streams.see(one, identity)
         self._candidates.append(one)
@@ -448,6 +450,16 @@ class Gatherer:
             self._candidates = Candidates(one for one in kept if one.path not in apart)
             self._left_out += [NotTaken(one.name, f"a log of another stream, {one.base}") for one in others]
             self._left_out += [NotTaken(one.name, apart[one.path]) for one in kept if one.path in apart]
+
+
+def _is_other(identity: Identity, role: NameRole) -> bool:
+    """Return whether the header of a file says that it is not what its name says, and that it may be needed."""
+    if role is NameRole.TEMPORARY_DATABASE:  # those are never part of a log stream
+        is_one = identity.kind in _NO_NEXT_LOGS and (
+            identity.log_signature is None or not identity.log_signature.is_set
+        )
+        return identity.kind in _TAKEN and not identity.damaged and not is_one
+    return role is NameRole.NEXT_LOG and identity.kind in _NO_NEXT_LOGS
 
 
 def _folder_of(one: Candidate) -> str:

@@ -46,6 +46,11 @@ class NameRole(StrEnum):
     UNKNOWN = "unknown"
 
 
+_OF_A_STREAM: Final = {
+    *(NameRole.CURRENT_LOG, NameRole.NUMBERED_LOG, NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class FileName:
     """What the name of a file claims."""
@@ -54,6 +59,11 @@ class FileName:
     # The base name as spelled; for patch and flush-map files the name of their database. None where there is none.
     base: str | None = None
     generation: int | None = None  # The log generation in the name of a numbered log
+
+    @property
+    def log_base(self) -> str:
+        """The base name in lower case where it is the name of a log; empty else, whatever is in the file."""
+        return (self.base or "").lower() if self.role in _OF_A_STREAM else ""
 
 
 _SUFFIX_ROLES: Final = {

@@ -15,12 +15,20 @@ from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.values import Signature
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, NextLogFacts, SetFacts
 from tokar.sets.fault_list import LOGS_MISSING
-from tokar.sets.faults import Fault, Rules
+from tokar.sets.faults import Fault, FaultKind, Rules
 from tokar.sets.need import need_of
+from tokar.sets.not_taken import is_named_as_database, named_in
 from tokar.words import some
 
 LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 """What names are under which the engine looks for a log."""
+_OF_OTHERS: Final = {
+    *LOG_NAMES,
+    *(NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.CHECKPOINT, NameRole.FLUSH_MAP),
+}
+_TELL_NAMES: Final = {
+    *(FaultKind.LOG_NAME, FaultKind.DATABASE_NAME, FaultKind.DATABASE_UNREADABLE, FaultKind.LOG_UNREADABLE),
+}
 _A_DATABASE: Final = "a database by its header"
 
 
@@ -136,3 +144,27 @@ def written_next(facts: SetFacts) -> Iterator[Fault]:
             continue
         if (log.signature, log.generation - 1) in ends and (log.signature, log.generation) not in ends:
             yield Rules.NEXT_LOG_WRITTEN.of_log(log, log.generation)
+
+
+def misnamed(facts: SetFacts, told: Iterable[Fault]) -> Iterator[Fault]:
+    """Yield the files that have the name of a database, and are none, and databases that are called as something else.
+
+    What stands in the place of one that is needed, or lacks the name that it needs, is told already.
+    """
+    known = {name for fault in told if fault.kind in _TELL_NAMES for name in fault.files}
+    named = named_in(facts)
+    for file, what in _no_databases(facts):
+        if file.name not in known and is_named_as_database(file.leaf, named):
+            yield Rules.NO_DATABASE.fault(file.name, what, files=(file.name,))
+    for one in facts.databases:
+        role = parse_file_name(one.leaf).role
+        if one.header is not None and not one.temporary and role in _OF_OTHERS and one.name not in known:
+            kind = role.value.replace("-", " ")
+            yield Rules.NO_OTHER_FILE.fault(one.name, kind, files=(one.name,), databases=(one.name,))
+
+
+def _no_databases(facts: SetFacts) -> Iterator[tuple[FileFacts, str]]:
+    logs = (one for one in facts.logs if one.signature is not None and not one.has_engine_name)
+    yield from ((one, f"log 0x{one.generation or 0:X}") for one in logs)
+    yield from ((one, "a checkpoint") for one in facts.checkpoints if not one.damaged)
+    yield from ((one, "a flush map") for one in facts.flush_maps if not one.damaged)

@@ -107,7 +107,7 @@ class DatabaseRun:
         is_open = self.need.last_log <= (log.generation or 0) and self._proven.get((log.generation or 0) + 1) is None
         for other, order in self._table.unlike_copies(signature, log, any_history=is_open):
             if order is Order.UNTOLD:
-                self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
+                self._uncompared.append(f"{log.name} and {other.name} are one log: which holds more nobody looked at")
             elif order is Order.APART:
                 self._note(Rules.LOG_TWICE.of_log(log, other.name))
 

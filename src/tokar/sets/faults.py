@@ -87,6 +87,7 @@ class FaultKind(StrEnum):
     NO_CURRENT_LOG = "no-current-log"
     DATABASE_NOT_HERE = "database-not-here"
     DATABASE_NAME = "database-name"
+    FILE_NAME = "file-name"
     LOGS_BEFORE_GAP = "logs-before-gap"
     LOGS_AFTER_GAP = "logs-after-gap"
     NEW_STREAM = "new-stream"
@@ -111,27 +112,12 @@ class FaultKind(StrEnum):
 
 
 _FILE_KINDS: Final = {
-    FaultKind.DATABASE_UNREADABLE,
-    FaultKind.STATE_UNUSABLE,
-    FaultKind.DATABASE_CUT,
-    FaultKind.DATABASE_BLANK,
-    FaultKind.DATABASE_REPAIRED,
-    FaultKind.TRAILER_MISSING,
-    FaultKind.TRAILER_DAMAGED,
-    FaultKind.TRAILER_FOREIGN,
-    FaultKind.LOG_UNREADABLE,
-    FaultKind.LOG_NAME,
-    FaultKind.LOG_SIZE,
-    FaultKind.LOG_BLANK,
-    FaultKind.LOG_DAMAGED,
-    FaultKind.LOG_TORN,
-    FaultKind.LOG_SHORT,
-    FaultKind.PAGES_DAMAGED,
-    FaultKind.PAGES_MISPLACED,
-    FaultKind.PAGES_OFF_CHAIN,
-    FaultKind.NEWER_FORMAT,
-    *(FaultKind.HEADER_COPY, FaultKind.PAGES_CORRECTABLE),
-    FaultKind.CHECKPOINT_DAMAGED,
+    *(FaultKind.DATABASE_UNREADABLE, FaultKind.STATE_UNUSABLE, FaultKind.DATABASE_CUT, FaultKind.DATABASE_BLANK),
+    *(FaultKind.DATABASE_REPAIRED, FaultKind.TRAILER_MISSING, FaultKind.TRAILER_DAMAGED, FaultKind.TRAILER_FOREIGN),
+    *(FaultKind.LOG_UNREADABLE, FaultKind.LOG_NAME, FaultKind.LOG_SIZE, FaultKind.LOG_BLANK, FaultKind.LOG_DAMAGED),
+    *(FaultKind.LOG_TORN, FaultKind.LOG_SHORT, FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED),
+    *(FaultKind.PAGES_OFF_CHAIN, FaultKind.NEWER_FORMAT, FaultKind.HEADER_COPY, FaultKind.PAGES_CORRECTABLE),
+    *(FaultKind.CHECKPOINT_DAMAGED, FaultKind.FILE_NAME),
 }
 
 
@@ -354,6 +340,13 @@ class Rules:
         "{}: what is missing is in another folder, {}, and each folder is recovered by itself", _ONE_FOLDER, -543)
     DATABASE_NAME = Rule(FaultKind.DATABASE_NAME, "{} is called {} in the logs: recovery does not find it here",
         "give it that name back: tokar restore --right-names does", -1216, hard=-531)
+    NO_DATABASE = Rule(FaultKind.FILE_NAME, "{} has the name of a database, and is {} by its header",
+        "if a database of that name belongs to this set, find it where the set came from; else nothing",
+        severity=Severity.WARNING)
+    NO_OTHER_FILE = Rule(FaultKind.FILE_NAME,
+        "{0} has the name of a {1}, and is a database by its header: an engine of that base name takes it for its {1}",
+        "give it the name of a database before the engine starts: tokar restore --to NAME=PATH",
+        severity=Severity.WARNING)
     DATABASE_APART = Rule(FaultKind.DATABASE_NOT_HERE,
         "{} was shut down at another time than {} says, and the logs are played for another database",
         "restore it by itself; only if it is given up for good, recovery can do without: esentutl /r BASE /i",

@@ -26,7 +26,7 @@ from tokar.sets.beside import (
     without_copies,
 )
 from tokar.sets.by_generation import TimesByGeneration, logs_in_order
-from tokar.sets.by_header import in_place_told, written_next
+from tokar.sets.by_header import in_place_told, misnamed, written_next
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
@@ -141,6 +141,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     made_anew = [DatabaseRun(one, table, frozenset()) for one in temporary]
     in_place = {id(file) for file, _ in in_place_of_databases(whole)}
     faults += [fault for run in made_anew if id(run.facts) not in in_place for fault in run.faults]
+    faults += [*misnamed(whole, faults)]
     return SetVerdict(
         databases=(*verdicts, *(run.verdict() for run in made_anew)),
         log_roles=roles,

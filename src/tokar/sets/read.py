@@ -59,6 +59,7 @@ _NEVER_LOGS: Final = {
 }
 _NEVER: Final = {NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them."""
+_OPENED_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.NEXT_LOG}
 MOST_MARKED: Final = 500
 """So many logs of a set keep their marks, of closed ones and of those that were being written: they take much room."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
@@ -109,7 +110,7 @@ class SetFile:
     @property
     def is_next_log(self) -> bool:
         """Whether it is a log that was being prepared, which is kept and never interpreted."""
-        return self.role in {None, tokens.Role.LOG} and self.by_name.role is NameRole.NEXT_LOG
+        return self.role in {None, tokens.Role.LOG, tokens.Role.NONE} and self.by_name.role is NameRole.NEXT_LOG
 
     @property
     def is_log_by_name(self) -> bool:
@@ -138,7 +139,7 @@ class SetFile:
             return role not in _NEVER
         if self.role in {tokens.Role.DATABASE, tokens.Role.LOG}:
             return True
-        return self.size == names.CHECKPOINT_SIZE or role in {NameRole.CHECKPOINT, NameRole.FLUSH_MAP}
+        return self.size == names.CHECKPOINT_SIZE or role in _OPENED_BY_NAME
 
 
 class SetReader:
@@ -480,7 +481,7 @@ def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generati
         note=note,
         generation=by_name.generation if generation is None else generation,
         named_generation=by_name.generation,
-        base=(by_name.base or "").lower(),
+        base=by_name.log_base,
         service_base=tokens.BASES.get(file.profile, ""),
         current=by_name.role is NameRole.CURRENT_LOG,
     )
