@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from engine_by_hand import new_story
 from ese_files import log_header, segment_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,6 +99,16 @@ def test_content_of_another_world_is_not_ese_records() -> None:
     with pytest.raises(RecordsError, match="not ESE log records") as caught:
         records_in((header.build() + body).ljust(header.file_size, b"\0"))
     assert "another engine" in str(caught.value.hint)
+    assert "simulated" not in str(caught.value)
+
+
+@pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm"])
+def test_records_of_a_simulated_server_are_called_that(profile: str, tmp_path: Path) -> None:
+    logs = sorted(new_story(tmp_path / "lab", profile, work=10).lab.place.logs.glob("edb*.log"))
+    assert logs
+    for data in (path.read_bytes() for path in logs if path.stem != "edbtmp"):
+        with pytest.raises(RecordsError, match=r"not ESE log records: records of a simulated server \(tokar lab\)"):
+            records_in(data)
 
 
 def test_an_unknown_type_is_named_with_its_place() -> None:
