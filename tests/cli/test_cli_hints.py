@@ -31,7 +31,7 @@ def wrong(text: str, *, refused: bool, served: bool) -> Iterator[str]:
         leaves = [collision_key(leaf_of(shlex.split(one)[0])) for one in named if one != "NAME"]
         if len(leaves) != len(set(leaves)):
             yield f"two files for one path: {line}"
-        if refused and re.search("next: (net start|esentutl /r|ren )", line):
+        if refused and re.search("(next|after the restore): (net start|esentutl /r|ren )", line):
             yield f"a next step of a refused plan: {line}"
         if served and not line.startswith("never:") and OF_THE_ENGINE.search(line):
             yield f"a step of the engine for a service: {line}"

@@ -124,7 +124,12 @@ def test_soft_recovery_without_known_places_names_none() -> None:
 
 
 def test_soft_recovery_of_a_service_is_left_to_it() -> None:
-    assert guidance("certadm", Recovery.SOFT).next_steps == ("net start CertSvc: soft recovery runs at its start",)
+    full = "take a full backup: the sets from before the restore end here"
+    for recovery, what in (
+        (Recovery.SOFT, "soft recovery runs at its start"),
+        (Recovery.NONE, "no recovery is needed"),
+    ):
+        assert guidance("certadm", recovery).next_steps[-2:] == (f"net start CertSvc: {what}", full)
 
 
 def test_logs_alone_are_to_be_restored_with_their_full() -> None:

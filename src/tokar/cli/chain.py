@@ -125,4 +125,4 @@ def _print_start(chain: Chain, start: ChainStart, steps: Sequence[str]) -> None:
             how = "hard" if start.hard else "soft"
             output.line(f"{label}: {log_range(played[0], played[-1])} can be played, by {how} recovery")
     output.lines("not checked: ", start.verdict.not_checked)
-    output.lines(f"{label}: next: ", steps)
+    output.lines(f"{label}: after the restore: ", steps)

@@ -136,7 +136,7 @@ def _print(report: CheckReport) -> None:
         output.line(f"{output.safe(one.path)}{word}")
         for result in one.rungs:
             _print_rung(result, one.path, said)
-        output.lines("  next: ", map(typeable, one.next_steps))
+        output.lines("  after the restore: ", map(typeable, one.next_steps))
     print_timeline(report.chain)
     output.lines("takes no part: ", (output.safe(str(one)) for one in report.spared))
     output.lines("beside: ", needs_key([one.label for one in report.chain.sets if one.locked]))

@@ -211,6 +211,7 @@ def _register(one: RestoredSet, places: Places) -> Register:
     )
 
 
+_TAKE_FULL: Final = "take a full backup: the sets from before the restore end here"
 _EXCHANGE: Final = (
     "keep MSExchangeIS and MSExchangeDS stopped until every set is in place and registered",
     (
@@ -218,7 +219,7 @@ _EXCHANGE: Final = (
         "then HrRestoreRegisterComplete with the status of placing; paths as UNC names"
     ),
     "net start MSExchangeIS (for the directory: net start MSExchangeDS): hard recovery runs at its start",
-    "take a full backup: the sets from before the restore end here",
+    _TAKE_FULL,
 )
 _DIRECTORY: Final = (
     "work in Directory Services Restore Mode, with the directory offline",
@@ -242,8 +243,9 @@ _ENGINE: Final = (
         "the program that owns the database recovers it: JetExternalRestore with these paths, "
         "this map and these generations"
     ),
-    "take a full backup: the sets from before the restore end here",
+    _TAKE_FULL,
 )
+_OPEN: Final = ("let the program that owns the database open it, and back it up anew",)
 _HARD: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"edbbcli": _EXCHANGE, "ntdsbcli": _DIRECTORY, "certadm": _AUTHORITY}
 )
@@ -265,14 +267,14 @@ def _next_steps(profile: str, recovery: Recovery, places: Places) -> tuple[str, 
         shown = tuple(f"esentutl /mh {_quoted(new)} shows what the database needs" for _, new in places.databases[:1])
         return (*shown, *_HARD.get(profile, ()))
     if recovery is Recovery.NONE:
-        shown = tuple(f"esentutl /mh {_quoted(new)} shows the state: Clean Shutdown" for _, new in places.databases)
+        shown = tuple(f"nothing to recover: esentutl /mh {_quoted(new)} shows it" for _, new in places.databases)
         step = (f"{_rename(places)}: the engine begins with no log after it",) if places.highest_log else ()
-        return (*shown, *(_start(profile, "no recovery is needed") or step))
+        return (*shown, *(_start(profile, "no recovery is needed") or (*step, *_OPEN)))
     return _start(profile, "soft recovery runs at its start") or tuple(_soft_steps(places))
 
 
 def _start(profile: str, what: str) -> tuple[str, ...]:
-    return (f"{_SERVICES[profile]}: {what}",) if profile in _SERVICES else ()
+    return (f"{_SERVICES[profile]}: {what}", _TAKE_FULL) if profile in _SERVICES else ()
 
 
 def _rename(places: Places) -> str:
