@@ -28,13 +28,13 @@ from tokar.ese.values import LogTime, Signature
 from tokar.restore.inventory import Inventory, NameKind, TargetDirectory
 from tokar.restore.options import Apart
 from tokar.restore.plan import Problem
+from tokar.sets.by_header import LOG_NAMES
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import Rules
 from tokar.sets.need import Basis, need_of
 from tokar.storage.bytesource import ByteSource, FileSource, pieces_of
 from tokar.words import count_text
 
-_LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _GIVE_UP: Final = "or give up the logs that are there: --existing set-aside"
 _HINT: Final = f"move it elsewhere, {_GIVE_UP}"
 _LINK_HINT: Final = f"copy the file that it leads to here, in its place, {_GIVE_UP}"
@@ -203,10 +203,10 @@ class _Look:
             with FileSource(Path(self._path, name)) as source:
                 header, size = LogHeader.read(source), source.size
         except HeaderError as error:
-            if by_name.role in _LOG_NAMES and self._base in {"", base}:
+            if by_name.role in LOG_NAMES and self._base in {"", base}:
                 self._refuse(name, f"cannot be proven to continue the set: {error.message}")
             return
-        if by_name.role not in _LOG_NAMES:
+        if by_name.role not in LOG_NAMES:
             if by_name.role is NameRole.UNKNOWN:
                 self._refuse(name, "is a log under a name that is none")
             return
@@ -216,7 +216,7 @@ class _Look:
         """Refuse a link or a special file in the place of a log that may continue the set: nobody looks at it."""
         found = parse_file_name(name)
         is_later = found.generation is None or found.generation > self._start.end
-        if found.role in _LOG_NAMES and is_later and self._base in {"", (found.base or "").lower()}:
+        if found.role in LOG_NAMES and is_later and self._base in {"", (found.base or "").lower()}:
             text = Rules.LOG_LINKED.fault(names.printable(name)).message
             self.problems.append(Problem(ExistingFileError(text, path=self._path, hint=_LINK_HINT)))
 

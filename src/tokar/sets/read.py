@@ -27,7 +27,7 @@ from tokar.ese.trailer import PATCH_SIZES
 from tokar.format.archive import Archive, content_digest
 from tokar.format.index import Entry
 from tokar.sets.by_generation import logs_in_order
-from tokar.sets.by_header import by_header, named_as_next
+from tokar.sets.by_header import LOG_NAMES, by_header, named_as_next
 from tokar.sets.compared import with_states_compared
 from tokar.sets.facts import (
     AsideFacts,
@@ -53,7 +53,6 @@ from tokar.sets.server_list import list_facts
 from tokar.sets.watching import BytesRead, WatchedSource
 from tokar.storage.bytesource import ByteSource, FileSource
 
-_LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _NEVER_LOGS: Final = {
     *(FileKind.CHECKPOINT, FileKind.FLUSH_MAP, FileKind.STREAMING_FILE, FileKind.TEMPORARY_DATABASE),
 }
@@ -115,7 +114,7 @@ class SetFile:
     @property
     def is_log_by_name(self) -> bool:
         """Whether its token or its name says that it is a log."""
-        return self.role is tokens.Role.LOG or (self.role is None and self.by_name.role in _LOG_NAMES)
+        return self.role is tokens.Role.LOG or (self.role is None and self.by_name.role in LOG_NAMES)
 
     def is_lost_streaming_file(self, identity: Identity) -> bool:
         """Return whether it is a streaming file by its name, and nothing that says so is left in it."""
@@ -189,7 +188,7 @@ class SetReader:
         facts = _kept_as_it_is(file, seen)
         if facts is not None:
             pass
-        elif file.by_name.role in _LOG_NAMES and identity.kind in _NEVER_LOGS:
+        elif file.by_name.role in LOG_NAMES and identity.kind in _NEVER_LOGS:
             facts = _named_log(file, damaged=True, note=identity.by_header)
         elif identity.kind is FileKind.CHECKPOINT:
             facts = _checkpoint(file, identity.header)
@@ -394,7 +393,7 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(DATABASE_SUFFIXES)):
         recognised = identity.kind is not FileKind.UNKNOWN or not file.size
         return DatabaseFacts(**_base(file), recognised=recognised, damaged=True, note=identity.lacks)
-    if file.role is tokens.Role.LOG or by_name in _LOG_NAMES:
+    if file.role is tokens.Role.LOG or by_name in LOG_NAMES:
         return _named_log(file, damaged=True, note=identity.lacks)
     if by_name is NameRole.FLUSH_MAP:
         return _flush_map(file, None)
