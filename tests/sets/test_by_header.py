@@ -232,3 +232,63 @@ def test_a_database_under_another_name_is_placed_beside_the_logs(tmp_path: Path,
     done("create", "-q", "--base", "edb", "--all", tmp_path / "a.tokar", tmp_path / "in")
     done("restore", "--into", tmp_path / "out", tmp_path / "a.tokar")
     assert (tmp_path / "out" / name).read_bytes() == clean
+
+
+@pytest.mark.parametrize("main", [dirty(5, 7), database()], ids=["dirty", "clean"])
+@pytest.mark.parametrize("name", ["main.pat", "x.pat"])
+def test_a_database_under_the_name_of_a_patch_file_is_a_database(tmp_path: Path, name: str, main: bytearray) -> None:
+    text = f"{name} is called {DATABASE} in the logs: recovery does not find it here"
+    files = renamed(DATABASE, name, SET | {DATABASE: bytes(main)})
+    assert last_lines(tmp_path, files) == {(9, f"NOT RESTORABLE: {text}")}
+    done("restore", "-q", "--right-names", "--into", tmp_path / "out", tmp_path / "a.tokar")
+    assert (tmp_path / "out" / DATABASE).read_bytes() == files[name]
+
+
+@pytest.mark.parametrize("size", [8192, 81920])
+def test_a_database_alone_under_the_name_of_a_patch_file_is_judged_and_named(size: int, tmp_path: Path) -> None:
+    data = CLEAN[DATABASE][:8192].ljust(size, b"\0")
+    folder = write(tmp_path / "in", {"main.pat": data})
+    (only,) = facts_of_folder(folder).databases
+    assert (only.name, only.header is None) == ("main.pat", False)
+    said = [one.message for one in judge_set(facts_of_folder(folder)).faults if one.kind is FaultKind.FILE_NAME]
+    assert [one.partition(": ")[0] for one in said] == [
+        "main.pat has the name of a patch file, and is a database by its header"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("main.pat", SET[DATABASE]),
+        ("main.pat", FOREIGN),
+        ("x.pat", SET[DATABASE]),
+        ("x.pat", b"\1\2" * 4096),
+    ],
+    ids=["its name and signature", "its name", "its signature", "no header"],
+)
+def test_what_may_be_the_patch_file_of_a_database_stays_one(tmp_path: Path, name: str, data: bytes) -> None:
+    text = f"{name}: a patch file with content; its layout is not known, it is kept as it is"
+    assert last_lines(tmp_path, SET | {name: data}) == {(0, f"NOT PROVEN: {text}")}
+
+
+@pytest.mark.parametrize("name", ["main.pat", "x.pat"])
+@pytest.mark.parametrize("old", ["edb00005.log", "edb00006.log", "edb.log"])
+def test_a_needed_log_under_the_name_of_a_patch_file_is_named(tmp_path: Path, name: str, old: str) -> None:
+    generation = {"edb.log": 7}.get(old) or int(old[3:8], 16)
+    text = f"{DATABASE}: {name} holds generation 0x{generation:X}, and the engine looks for another name"
+    assert last_lines(tmp_path, renamed(old, name, WITH_CURRENT)) == {(9, f"NOT RESTORABLE: {text}")}
+    done("restore", "-q", "--right-names", "--into", tmp_path / "out", tmp_path / "a.tokar")
+    (found,) = [one for one in (tmp_path / "out").iterdir() if one.read_bytes() == WITH_CURRENT[old]]
+    assert found.suffix == ".log"
+
+
+def test_a_copy_of_a_log_under_the_name_of_a_patch_file_decides_nothing(tmp_path: Path) -> None:
+    assert last_lines(tmp_path, SET | {"x.pat": SET["edb00006.log"]}) == {(0, "RESTORABLE")}
+
+
+def test_what_has_the_token_of_a_patch_file_is_one_whatever_its_header_says(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", SET)
+    patch = write(tmp_path / "other", {"x.pat": SET["edb00006.log"]}) / "x.pat"
+    done("create", "-q", tmp_path / "a.tokar", folder, f"patch={patch}")
+    line = done("check", tmp_path / "a.tokar").stdout.splitlines()[-1]
+    assert line == "NOT PROVEN: x.pat: a patch file with content; its layout is not known, it is kept as it is"

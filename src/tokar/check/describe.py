@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tokar import names, tokens
 from tokar.as_json import as_json, fields_json, to_base64
 from tokar.errors import FormatError, UnsealedError
-from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.ese.filenames import parse_file_name
 from tokar.format import bodies, records
 from tokar.format.archive import Archive
 from tokar.format.bodies import Preamble
@@ -310,13 +310,15 @@ def _database_in_set(entry: Entry, look: _Seen, generations: list[int]) -> Datab
 
 def _generations(archive: Archive, look: _Seen) -> list[int]:
     """Return the generations of the logs, sorted: as their names say; for a current log, which has none, its header."""
+    from tokar.sets.read import SetFile  # noqa: PLC0415
+
     found: set[int] = set()
     opened = 0
     for entry in _entries_of(archive, tokens.Role.LOG):
         by_name = parse_file_name(entry.leaf or "")
         if by_name.generation is not None:
             found.add(by_name.generation)
-        elif by_name.role is not NameRole.PATCH and opened < _MAX_OPENED:
+        elif opened < _MAX_OPENED and not SetFile.of_entry(entry, archive.head.profile).is_patch_by_token:
             opened += 1
             with suppress(FormatError):  # a log that cannot be read is not there
                 seen = look(entry)

@@ -100,7 +100,7 @@ class Findings:
 
     def note(self, file: SetFile, seen: Inspection) -> None:
         """Note what was read of the next file, where that is or should be a database or a log."""
-        if not file.is_interpreted:
+        if not file.is_interpreted(seen.identity):
             return
         identity, token = seen.identity, file.token
         assert token is not None  # whatever is archived has one
@@ -179,7 +179,7 @@ class ContentExaminer:
         if self._facts is not None and self._facts.wants(file):
             self._facts.add(file, seen)
         self._findings.note(file, seen)
-        recognised = seen.identity.kind is not FileKind.UNKNOWN and file.is_interpreted
+        recognised = seen.identity.kind is not FileKind.UNKNOWN and file.is_interpreted(seen.identity)
         return seen if file.is_worth_opening or recognised else None
 
 

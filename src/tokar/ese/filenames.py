@@ -39,7 +39,7 @@ class NameRole(StrEnum):
     RESERVE = "reserve"
     CHECKPOINT = "checkpoint"
     FLUSH_MAP = "flush-map"
-    PATCH = "patch"
+    PATCH = "patch-file"
     TEMPORARY_DATABASE = "temporary-database"
     STREAMING_FILE = "streaming-file"
     REPAIR_REPORT = "repair-report"

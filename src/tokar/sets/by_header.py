@@ -25,6 +25,7 @@ LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _OF_OTHERS: Final = {
     *LOG_NAMES,
     *(NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.CHECKPOINT, NameRole.FLUSH_MAP),
+    NameRole.PATCH,
 }
 _TELL_NAMES: Final = {
     *(FaultKind.LOG_NAME, FaultKind.DATABASE_NAME, FaultKind.DATABASE_UNREADABLE, FaultKind.LOG_UNREADABLE),

@@ -238,6 +238,7 @@ class PatchFacts(FileFacts):
     """A patch file: mostly empty in a modern backup; with pages of data it is kept and never interpreted."""
 
     trailer: BackupTrailer | None = None  # The bookkeeping of the backup, where it has that and nothing else
+    database: DatabaseFacts | None = None  # What it is by its header, where only its name says that it is a patch file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from tokar.ese.content_facts import LogReport, PageReport
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
-from tokar.ese.identify import FileKind, Identity
+from tokar.ese.identify import SMALLEST_SIZE, FileKind, Identity
 from tokar.ese.inspect import Inspection, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import PATCH_SIZES
@@ -47,6 +47,7 @@ from tokar.sets.linked import with_links_among
 from tokar.sets.links import link
 from tokar.sets.lost import with_lost
 from tokar.sets.not_taken import with_not_taken
+from tokar.sets.patches import called_patches, with_patch
 from tokar.sets.reach import reaches, with_reach
 from tokar.sets.recorded import RecordedFacts, is_other
 from tokar.sets.server_list import list_facts
@@ -58,6 +59,7 @@ _NEVER_LOGS: Final = {
 }
 _NEVER: Final = {NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them."""
+_MAY_BE_OTHERS: Final = {None, tokens.Role.DATABASE, tokens.Role.LOG}
 _OPENED_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.NEXT_LOG}
 MOST_MARKED: Final = 500
 """So many logs of a set keep their marks, of closed ones and of those that were being written: they take much room."""
@@ -101,10 +103,22 @@ class SetFile:
         return None if self.token is None else tokens.role(self.token)
 
     @property
+    def is_patch_by_token(self) -> bool:
+        """Whether its token says that it is a patch file: a service handed it out as one."""
+        return self.token is not None and tokens.token_name(self.token, self.profile) == "patch"
+
+    @property
     def is_patch(self) -> bool:
-        """Whether it is a patch file, which is kept and never interpreted."""
-        by_token = self.token is not None and tokens.token_name(self.token, self.profile) == "patch"
-        return by_token or self.by_name.role is NameRole.PATCH
+        """Whether it is a patch file by its token or its name, which is kept and never interpreted."""
+        return self.is_patch_by_token or self.by_name.role is NameRole.PATCH
+
+    def is_called_patch(self, identity: Identity) -> bool:
+        """Return whether it has no more than the name of a patch file, and the whole header of a log.
+
+        No patch file begins like one. A trailer page, which one may hold twice, looks like a checkpoint.
+        """
+        is_log = isinstance(identity.header, LogHeader) and not identity.damaged
+        return is_log and self.is_patch and not self.is_patch_by_token
 
     @property
     def is_next_log(self) -> bool:
@@ -121,10 +135,10 @@ class SetFile:
         by_name = self.role in {None, tokens.Role.DATABASE} and self.by_name.role is NameRole.STREAMING_FILE
         return by_name and identity.header is None
 
-    @property
-    def is_interpreted(self) -> bool:
-        """Whether its content means anything: pages of a patch file are in a layout that is not public."""
-        return not (self.is_patch or self.is_next_log or is_foreign(self.profile))
+    def is_interpreted(self, identity: Identity) -> bool:
+        """Return whether its content means anything: pages of a patch file are in a layout that is not public."""
+        is_patch = self.is_patch and not self.is_called_patch(identity)
+        return not (is_patch or self.is_next_log or is_foreign(self.profile))
 
     @property
     def is_worth_opening(self) -> bool:
@@ -132,7 +146,8 @@ class SetFile:
         if is_foreign(self.profile):
             return False
         if self.is_patch:
-            return self.size in PATCH_SIZES
+            is_other = self.role in _MAY_BE_OTHERS and not self.is_patch_by_token and self.size >= SMALLEST_SIZE
+            return is_other or self.size in PATCH_SIZES
         role = self.by_name.role
         if self.role is None:
             return role not in _NEVER
@@ -232,11 +247,11 @@ class SetReader:
         Args:
             source: The archive or folder.
         """
-        found = [one for one in self._files if not isinstance(one, LogFacts)]
+        found = called_patches([one for one in self._files if not isinstance(one, LogFacts)])
         logs = [one for one in self._files if isinstance(one, LogFacts)]
         self._files = found  # where a log is replaced nobody else holds it
         patches = tuple(one for one in found if isinstance(one, PatchFacts))
-        databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
+        databases = tuple(with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
         next_logs = tuple(one for one in found if isinstance(one, NextLogFacts))
         databases, logs, next_logs = by_header(databases, logs, next_logs)
         logs = logs_in_order(logs)
@@ -379,8 +394,10 @@ def _content_digest(archive: Archive, entry: Entry) -> bytes | None:
 
 def _kept_as_it_is(file: SetFile, seen: Inspection) -> FileFacts | None:
     """Return the facts of a patch file, or of a log that was being prepared; None for any other file."""
-    if file.is_patch:
-        return PatchFacts(**_base(file), trailer=seen.trailer)
+    if file.is_patch and not file.is_called_patch(seen.identity):
+        is_other = isinstance(seen.identity.header, DatabaseHeader) and not file.is_patch_by_token
+        found = database_facts(file, seen) if is_other else None
+        return PatchFacts(**_base(file), trailer=seen.trailer, database=found)
     if not file.is_next_log or seen.identity.kind in {*_DATABASES, FileKind.STREAMING_FILE}:
         return None
     log = _log(file, seen) if isinstance(seen.identity.header, LogHeader) else None
@@ -454,21 +471,6 @@ def _log(file: SetFile, seen: Inspection) -> LogFacts:
         ),
         content=seen.report if isinstance(seen.report, LogReport) else None,
     )
-
-
-def _with_patch(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> DatabaseFacts:
-    """Return a streaming copy with the trailer of its patch file, if it has none itself, or why that does not fit."""
-    header = database.header
-    if header is None or database.trailer is not None or not header.is_streaming_copy:
-        return database
-    for one in patches:
-        if one.stem == database.stem and one.trailer is not None:
-            why = one.trailer.mismatch(header)
-            if not why:
-                return replace(database, trailer=one.trailer, trailer_fault="", trailer_code=None)
-            foreign = f"{one.name}, its patch file, is of another backup: {why}"
-            database = replace(database, trailer_fault=foreign, trailer_code=-552)
-    return database
 
 
 def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generation: int | None = None) -> LogFacts:
