@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tokar.errors import SetError, StorageError
-from tokar.sets.outcome import LastLine, LeftOpen, Word, beside, part_of, weigh
+from tokar.sets.outcome import LastLine, LeftOpen, Word, part_of, weigh
 
 UNJUDGED = LeftOpen(unjudged=["b.edb: its range is no range"])
 NOTHING = LeftOpen()
@@ -69,14 +69,3 @@ def test_a_loss_beside_what_nobody_can_judge_is_told_with_it() -> None:
 )
 def test_the_last_line_names_the_databases_that_suffer(cause: Cause, why: str) -> None:
     assert weigh([cause], NOTHING).why == why
-
-
-@pytest.mark.parametrize("profile", ["certadm", "ntdsbcli"])
-def test_what_is_beside_databases_is_to_be_saved_by_other_means(profile: str) -> None:
-    said, _ = beside(profile)
-    assert said.startswith("save by other means, tokar does not judge it: ")
-
-
-@pytest.mark.parametrize("profile", ["edbbcli", "ese", "unknown"])
-def test_nothing_is_beside_the_databases_of_other_profiles(profile: str) -> None:
-    assert beside(profile) == ()

@@ -17,6 +17,7 @@ from tokar.collect.on_disk import missed_by, spared_by
 from tokar.errors import ArchiveError, FormatError, SetError
 from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet, found_beside
+from tokar.sets.by_other_means import beside_sets
 from tokar.sets.chain import Chain
 from tokar.sets.faults import Fault
 from tokar.sets.idle import idle_in
@@ -282,5 +283,6 @@ class CheckReport:
             "ok": not self.exit_code,
             "archives": [one.to_json(array) for one in self.archives],
             "spared": as_json(self.spared),
+            "beside": list(beside_sets(self.chain.sets)),
             "outcome": as_json(self.outcome),
         }

@@ -24,6 +24,7 @@ from tokar.server.content import ListedFile
 from tokar.server.contract import BackupKind
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
+from tokar.sets.by_other_means import beside
 from tokar.sets.outcome import Word
 from tokar.words import count_text, log_range
 
@@ -136,7 +137,7 @@ def backup(
     elif not quiet:
         _describe(result)
         output.lines("signed by ", map(str, options.signer.made if options.signer else ()))
-        output.last_line(result.outcome, server.dialect.profile)
+        output.last_line(result.outcome, beside((server.dialect.profile, None)))
 
 
 def _warn(result: BackupResult) -> None:

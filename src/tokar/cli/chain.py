@@ -17,8 +17,9 @@ from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given, find_all, judge_together
 from tokar.errors import worst_of
 from tokar.restore.guide import steps_without_current
+from tokar.sets.by_other_means import beside_sets
 from tokar.sets.chain import Chain
-from tokar.sets.outcome import UNREAD, needs_key
+from tokar.sets.outcome import UNREAD
 from tokar.sets.start import ChainStart
 from tokar.words import log_range
 
@@ -68,12 +69,13 @@ def show_chain(
     is_changing = any(one.changed for one in lying)
     steps = [() if is_changing else steps_without_current(chain, number) for number in range(len(chain.sets))]
     unread = (UNREAD,) if not content and any(one.receipt is None for one in found.sets) else ()
+    own = beside_sets(chain.sets)
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
         signed = to_json(signers.accepted) if signers else None
         spared = to_json((*chain.spared, *together.spared))
         found_json = {"outcome": to_json(outcome), "unreadable": problems, "signed_by": signed, "not_looked_at": unread}
-        found_json |= {"spared": spared}
+        found_json |= {"spared": spared, "beside": own}
         failed = worst_of(together.needed)
         found_json |= {"error": output.error_json(failed)} if failed else {}
         output.as_json({**_json(chain, steps), **found_json})
@@ -85,8 +87,7 @@ def show_chain(
             output.lines("  ", getattr(error, "__notes__", ()))
         if together.locked:
             output.line(output.safe(together.locked.why))
-        output.lines("beside: ", needs_key([one.label for one in chain.sets if one.locked]))
-        output.last_line(outcome, *(one.profile for one in chain.sets), unread=unread)
+        output.last_line(outcome, own, unread=unread)
     if outcome is not None and outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 

@@ -31,7 +31,7 @@ from tokar.cli.options import (
 from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given
 from tokar.errors import worst_of
-from tokar.sets.outcome import needs_key
+from tokar.sets.by_other_means import beside_sets
 from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -139,8 +139,7 @@ def _print(report: CheckReport) -> None:
         output.lines("  after the restore: ", map(typeable, one.next_steps))
     print_timeline(report.chain)
     output.lines("takes no part: ", (output.safe(str(one)) for one in report.spared))
-    output.lines("beside: ", needs_key([one.label for one in report.chain.sets if one.locked]))
-    output.last_line(report.outcome, *(one.profile for one in report.chain.sets))
+    output.last_line(report.outcome, beside_sets(report.chain.sets))
 
 
 def _print_rung(result: RungResult, path: str, said: FaultLines) -> None:

@@ -29,8 +29,11 @@ from tokar.tokens import SERVED, token_name
 from tokar.words import count_text
 
 if TYPE_CHECKING:
+    from tokar.sets.facts import SetFacts
     from tokar.sets.faults import Fault
     from tokar.sets.outcome import LastLine
+
+    _Judged = tuple[LastLine, Sequence[Fault], Sequence[Fault], SetFacts | None]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -139,9 +142,10 @@ def create(
     is_plain &= all(one.kind == "unknown" for one in collection.gathered.candidates)
     # There may be very many, and they are done with: the verdict has need of the room.
     collection = replace(collection, gathered=replace(collection.gathered, candidates=()))
+    from tokar.sets.by_other_means import beside  # noqa: PLC0415 - start-up time
     from tokar.sets.outcome import as_accepted  # noqa: PLC0415 - start-up time
 
-    outcome, missing, remarks = (None, (), ()) if out == "-" else _judged(out, sealed, is_plain=is_plain)
+    outcome, missing, remarks, facts = (None, (), (), None) if out == "-" else _judged(out, sealed, is_plain=is_plain)
     if as_json:
         known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
         output.as_json(_json(out, collection, sealed) | known)
@@ -154,7 +158,8 @@ def create(
         output.note(f"{said}next: {names.printable(typeable(one.next_step))}")
     if talks:
         _sum_up(out, collection, sealed, examination)
-        output.last_line(as_accepted(outcome, "ARCHIVED AS IT IS"), collection.profile, say=output.note)
+        own = beside((collection.profile, facts))
+        output.last_line(as_accepted(outcome, "ARCHIVED AS IT IS"), own, say=output.note)
 
 
 def _warn(out: str, examination: dict[str, Any]) -> None:
@@ -167,11 +172,11 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
         output.hint(f"the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
-def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequence[Fault], Sequence[Fault]]:
+def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> _Judged:
     """Return what the verdict on the archive comes to, what stands in the way of recovering its databases, and remarks.
 
     Remarks are on what whoever has the server can still set right: its location list, and where all logs of a database
-    that was shut down are left out, why.
+    that was shut down are left out, why. At the end what its files say, where anybody looked.
     """
     from tokar.format.archive import Archive  # noqa: PLC0415
     from tokar.sets.outcome import NOTHING_TO_RECOVER, LastLine, Word, outcome_of  # noqa: PLC0415 - loads much
@@ -180,7 +185,7 @@ def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequ
         with Archive(out) as archive:
             is_plain = not any(names.is_beside_a_set(one.name, one.size) for one in archive.entries)
     if is_plain:
-        return LastLine(Word.NOT_PROVEN, NOTHING_TO_RECOVER), (), ()
+        return LastLine(Word.NOT_PROVEN, NOTHING_TO_RECOVER), (), (), None
     from tokar.sets.faults import FaultKind, Scope  # noqa: PLC0415
     from tokar.sets.judge import judge_set  # noqa: PLC0415
     from tokar.sets.read import facts_of_archive  # noqa: PLC0415
@@ -198,7 +203,7 @@ def _judged(out: str, sealed: Sealed, *, is_plain: bool) -> tuple[LastLine, Sequ
     if facts.logs and any(one.kind is FaultKind.NEW_STREAM for one in verdict.remarks):
         told |= {FaultKind.LOG_NAME, FaultKind.LOGS_BEFORE_GAP, FaultKind.NEW_STREAM}
     remarks = [one for one in verdict.remarks if one.kind in told]
-    return outcome_of(verdict, facts), missing if facts.databases else (), remarks
+    return outcome_of(verdict, facts), missing if facts.databases else (), remarks, facts
 
 
 def _warn_of_recovery(out: str, missing: Sequence[Fault]) -> None:

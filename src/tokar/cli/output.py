@@ -367,21 +367,18 @@ def size_text(size: int) -> str:
 
 
 def last_line(
-    found: LastLine | None, *profiles: str, unread: Sequence[str] = (), say: Callable[[str], None] = line
+    found: LastLine | None, own: Sequence[str] = (), *, unread: Sequence[str] = (), say: Callable[[str], None] = line
 ) -> None:
     """Print the last line of a verdict if there is one, in colour on a terminal, and before it what it does not say.
 
     Args:
         found: The last line.
-        profiles: Of the sets that it is about; what no verdict says is told where all have the same.
+        own: What no verdict says of the sets that it is about (`tokar.sets.by_other_means`).
         unread: What was not looked at.
         say: Prints it.
     """
     if found is None:
         return
-    from tokar.sets.outcome import beside  # noqa: PLC0415 - loaded already where there is a verdict
-
-    own = beside(profiles[0]) if len(set(profiles)) == 1 else ()
     for text in (*(f"not looked at: {one}" for one in unread), *(f"beside: {one}" for one in own)):
         say(text)
     word, why = str(found.word), safe(str(found)).removeprefix(found.word)

@@ -28,7 +28,7 @@ from tokar.cli.options import (
 from tokar.collect.on_disk import Given
 from tokar.errors import InputError
 from tokar.report.render import checked_page, report
-from tokar.sets.outcome import needs_key
+from tokar.sets.by_other_means import beside_sets
 from tokar.storage.sink import PipeSink
 from tokar.words import some
 
@@ -100,7 +100,6 @@ def write_report(
         output.as_json({**result, "signed_by": signed})
     elif not quiet and out != "-":
         output.line(f"report: {names.printable(out)}, {output.size_text(Path(out).stat().st_size)}")
-        output.lines("beside: ", needs_key([one.label for one in found.chain.sets if one.locked]))
-        output.last_line(found.outcome, *(one.profile for one in found.chain.sets))
+        output.last_line(found.outcome, beside_sets(found.chain.sets))
     if found.exit_code:
         raise typer.Exit(found.exit_code)

@@ -41,8 +41,9 @@ from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import outcome_of_sets, place_sets, plan_restore
+from tokar.sets.by_other_means import beside, needs_key
 from tokar.sets.choose import NotRestorableError
-from tokar.sets.outcome import UNREAD, LastLine, as_accepted, as_refused, needs_key
+from tokar.sets.outcome import UNREAD, LastLine, as_accepted, as_refused
 from tokar.sets.selection import replaced
 from tokar.words import count_text, some
 
@@ -244,7 +245,7 @@ def restore(
 def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing, known: _Known) -> None:
     """Plan, show the plan, and carry it out unless it was only to be shown."""
     plan = plan_restore(sets, options, watch=showing.watch)
-    known.value, known.judged = partial(plan.to_json, iter), (plan.outcome, plan.chosen.archives[0].head.profile)
+    known.value, known.judged = partial(plan.to_json, iter), (plan.outcome, _beside(plan.chosen))
     if showing.talks:
         if plan.chosen.selection is not None:
             show_chain(plan.chosen.selection, plan.left_out)
@@ -267,8 +268,12 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             name_leftovers(*places, *(one.parent for one in places))
         found = as_accepted(plan.outcome, f"ACCEPTED ({options.acceptance})")
         locked = [str(one.path) for one in plan.chosen.archives if one.is_locked]
-        output.lines("beside: ", needs_key(locked))
-        output.last_line(found, plan.chosen.archives[0].head.profile, unread=showing.unread(report))
+        output.last_line(found, (*needs_key(locked), *_beside(plan.chosen)), unread=showing.unread(report))
+
+
+def _beside(chosen: ChosenSets) -> tuple[str, ...]:
+    """Return what no verdict says of the sets that are restored."""
+    return beside((chosen.archives[0].head.profile, chosen.facts))
 
 
 def _called(chosen: ChosenSets) -> str:
@@ -282,7 +287,8 @@ class _Known:
 
     value: Callable[[], dict[str, object]] = dict  # The same as values for JSON
     sets: OpenSets | None = None  # All sets, where there are several
-    judged: tuple[LastLine | None, str] | None = None  # What the files come to that were chosen, and their profile
+    # What the files come to that were chosen, and what no verdict says of them.
+    judged: tuple[LastLine | None, tuple[str, ...]] | None = None
 
 
 @contextmanager
@@ -300,9 +306,9 @@ def _known_with_error(showing: Showing) -> Iterator[_Known]:
             judged = {"outcome": as_json(found)} if found else {}
             end_with_json(_NOTHING | value | judged | {"not_looked_at": unread}, error)
         if showing.talks:
-            found, *profiles = known.judged if refused and not found and known.judged else (found,)
+            found, own = known.judged if refused and not found and known.judged else (found, ())
             output.lines("", [_REFUSED] if refused and (found := as_refused(found, error)) and not found.before else [])
-            output.last_line(found, *profiles, unread=unread if found and found.before else ())
+            output.last_line(found, own, unread=unread if found and found.before else ())
         raise
 
 
@@ -316,7 +322,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     if showing.talks:
         show_chain(chosen.selection, chosen.selection.left_out)
     run = _ServerRun(outcome_of_sets(chosen))
-    known.value, known.judged = lambda: _json(chosen, run), (run.outcome, chosen.archives[0].head.profile)
+    known.value, known.judged = lambda: _json(chosen, run), (run.outcome, _beside(chosen))
     with opened_server(source, {"restoring": True}) as server:
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
@@ -328,7 +334,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
             _show(run.result, run.next_steps)
             output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(chosen.archives)))
         found = as_accepted(run.outcome, f"ACCEPTED ({options.acceptance})")
-        output.last_line(found, chosen.archives[0].head.profile, unread=showing.unread())
+        output.last_line(found, _beside(chosen), unread=showing.unread())
 
 
 @dataclass

@@ -36,9 +36,10 @@ from tokar.restore.guide import guide_start
 from tokar.restore.matching import Matcher, token_text
 from tokar.restore.options import RestoreOptions, make_request
 from tokar.sets.backup_set import BackupSet, open_again
+from tokar.sets.by_other_means import beside
 from tokar.sets.chain import Chain
 from tokar.sets.facts import DatabaseFacts
-from tokar.sets.outcome import LastLine, Word, beside
+from tokar.sets.outcome import LastLine, Word
 from tokar.sets.start import ChainStart
 from tokar.words import count_text, some, spans
 
@@ -91,7 +92,6 @@ def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = 
     labels |= {path: label for path, label in folders.items() if path in labels}
     opened = [*_opened(report, labels)]
     chain = report.chain
-    profiles = dict.fromkeys(one.profile for one in chain.sets)
     picture = {
         "outcome": _outcome(report.outcome),
         "about": _about(report, labels),
@@ -118,7 +118,7 @@ def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = 
         "left_out": _cut(_left_out(report, labels, opened)),
         "stories": [one["story"] for one in opened],
         "receipts": [*receipts_alone(paths, labels)][:_MOST],
-        "beside": [text for profile in profiles for text in beside(profile)],
+        "beside": [*beside(*((one.profile, one.facts) for one in chain.sets))],
         "fixes": _fixes(report),
         "commands": [*_commands(report, paths, _by_length(folders))],
         **_after(report),

@@ -62,8 +62,8 @@ from tokar.restore.targets import room_problems
 from tokar.restore.unrecoverable import ALL_THE_SAME, met_all_the_same
 from tokar.sets.by_header import LOG_NAMES, has_name_of_log
 from tokar.sets.outcome import LastLine, with_damage, with_idle, with_met, worst
-from tokar.sets.read import facts_of_logs
 from tokar.sets.selection import NotPlaced
+from tokar.sets.staying import facts_of_logs
 from tokar.sets.watching import Watch, unwatched
 from tokar.words import count_text, noun, some
 

@@ -326,6 +326,8 @@ class SetFacts:
     not_taken: tuple[tuple[str, str], ...] = ()
     lost: tuple[LostFile, ...] = ()  # What salvage could not save of it
     links: tuple[str, ...] = ()  # What has the name of a log or database and is a link: its name
+    hives: tuple[str, ...] = ()  # Hives of the registry, as installation media of a directory have them: their names
+    hives_left_out: tuple[str, ...] = ()  # Those that were seen, and are not in the set
     other_count: int = 0  # Files that are none of these
     # Of one folder that is recovered by itself: all that its archive holds. None of a whole set.
     folders: SetFacts | None = field(default=None, compare=False, repr=False)

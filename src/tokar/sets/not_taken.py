@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from tokar.ese.filenames import DATABASE_SUFFIXES, NameRole, parse_file_name
 from tokar.ese.identify import FileKind
 from tokar.names import SET_ASIDE, collision_key, leaf_of, without_aside
+from tokar.sets.by_other_means import with_hives
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, Rules
 from tokar.sets.left_out import MADE_ANEW, TEMPORARY
@@ -18,8 +19,12 @@ _MOST_KEPT: Final = 1000
 _MADE_ANEW: Final = {MADE_ANEW.format(kind.words) for kind in FileKind}
 
 
-def with_not_taken(facts: SetFacts, files: Iterable[tuple[str, str]]) -> SetFacts:
-    """Return facts with the files that were seen and are not in the set, each with the reason, of which logs ask."""
+def with_not_taken(facts: SetFacts, files: Sequence[tuple[str, str]]) -> SetFacts:
+    """Return facts with the files that were seen and are not in the set, each with the reason, of which logs ask.
+
+    Also with the hives of a directory among them.
+    """
+    facts = with_hives(facts, files)
     if not facts.logs or any(not one.temporary for one in facts.databases):
         return facts
     named = named_in(facts)

@@ -387,22 +387,3 @@ def with_met(found: LastLine | None, files: Sequence[Met]) -> LastLine | None:
     first = min(files, key=lambda one: one.code is None)
     word, why = (Word.NOT_PROVEN if first.code is None else Word.NOT_RESTORABLE), f"{first.name}: {first.reason}"
     return worst([found, LastLine(word, why, SetError.exit_code)])
-
-
-_BESIDE: Final = {
-    "certadm": "the key and certificate of the authority, the registry key CertSvc\\Configuration, CAPolicy.inf",
-    "ntdsbcli": "SYSVOL, the registry; and restore no backup that is older than the tombstone lifetime",
-}
-
-
-def beside(profile: str) -> tuple[str, ...]:
-    """Return what no verdict on a set says, for it is about databases and logs, whatever else is in the set."""
-    own = (f"save by other means, tokar does not judge it: {_BESIDE[profile]}",) if profile in _BESIDE else ()
-    return (*own, "after the restore take a full, and never mix it with sets from before") if own else ()
-
-
-def needs_key(locked: Sequence[str]) -> tuple[str, ...]:
-    """Return that a restore of sets takes a key, which no verdict on facts does: of those that nothing given opens."""
-    it = "its" if len(locked) == 1 else "their"
-    how = "a restore needs what opens it (--identity FILE, or --passphrase), and without that there is no way to it"
-    return (f"{some(locked)}: {it} content is encrypted: {how}",) if locked else ()

@@ -28,6 +28,7 @@ from tokar.format.archive import Archive, content_digest
 from tokar.format.index import Entry
 from tokar.sets.by_generation import logs_in_order
 from tokar.sets.by_header import LOG_NAMES, by_header, named_as_next
+from tokar.sets.by_other_means import is_hive
 from tokar.sets.compared import with_states_compared
 from tokar.sets.facts import (
     AsideFacts,
@@ -172,10 +173,13 @@ class SetReader:
         self._files: list[FileFacts] = []
         self._marked = {is_current: deque[int]() for is_current in (True, False)}  # the places of logs with marks
         self._aside: list[AsideFacts] = []
+        self._hives: list[str] = []
         self._other_count = 0
 
     def wants(self, file: SetFile) -> bool:
         """Return whether a file must be opened; else it is noted by what is known of it."""
+        if file.role is tokens.Role.NONE and is_hive(file.name):
+            self._hives.append(file.name)
         if names.is_aside(file.name) and not is_foreign(file.profile):
             self._aside.append(AsideFacts(**_base(file)))
             return False
@@ -270,6 +274,7 @@ class SetReader:
             checkpoints=tuple(one for one in found if isinstance(one, CheckpointFacts)),
             flush_maps=tuple(one for one in found if isinstance(one, FlushMapFacts)),
             aside=tuple(self._aside),
+            hives=tuple(self._hives),
             other_count=self._other_count,
             examined=self.examine,
             profile=self._profile,
@@ -348,21 +353,6 @@ def _look(archive: Archive, entry: Entry, path: Path | None, examine: bool, done
 
 def _opened(archive: Archive, entry: Entry, path: Path | None) -> AbstractContextManager[ByteSource]:
     return nullcontext(archive.entry_source(entry)) if path is None else FileSource(path)
-
-
-def facts_of_logs(paths: Iterable[Path]) -> SetFacts:
-    """Return what logs on disk say of themselves, all of their content examined.
-
-    Raises:
-        StorageError: One cannot be read.
-    """
-    reader = SetReader(examine=True)
-    for path in paths:
-        with FileSource(path) as source:
-            file = SetFile(name=names.printable(path.name), size=source.size)
-            if reader.wants(file):
-                reader.add(file, inspect_file(source, examine=True))
-    return reader.facts()
 
 
 class _Base(TypedDict):
