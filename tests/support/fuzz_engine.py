@@ -28,6 +28,7 @@ from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import identify
 from tokar.ese.inspect import PassingFile, check_content, inspect_file
 from tokar.ese.log import LogHeader
+from tokar.ese.log_states import is_beginning
 from tokar.ese.logcheck import LogChecker
 from tokar.ese.page import has_ecc, last_owned, named_pages, page_is_sealed, seal_page, seal_segment
 from tokar.ese.pagelinks import inner_names
@@ -233,7 +234,7 @@ def _start_of_database(size: int) -> bytes:
 
 
 def _segment_checks(data: bytes) -> None:
-    """Segments of a log of format 8, or ranges of one of format 7, before the checker."""
+    """Segments of a log of format 8, or ranges of one of format 7, before the checker; and a later state of them."""
     flag, body = flagged(data)
     if flag & 2:
         header, start = _old_log()
@@ -246,7 +247,10 @@ def _segment_checks(data: bytes) -> None:
         )
     checker = LogChecker(header)
     checker.update(start + rest)
-    checker.finish()
+    report = checker.finish()
+    earlier, later = BytesSource(start + rest), BytesSource(start + rest + body)
+    if report.end:
+        assert is_beginning(report, earlier, later) or report.bad
 
 
 @cache
@@ -458,7 +462,9 @@ ENGINE: Final = {
         401,
         2,
     ),
-    "segment-checks": Target(_segment_checks, _segment_check_seeds, ("tokar.ese.logcheck",), 600, 2),
+    "segment-checks": Target(
+        _segment_checks, _segment_check_seeds, ("tokar.ese.logcheck", "tokar.ese.log_states"), 600, 2
+    ),
     "content": Target(
         _content_of_files,
         lambda: [*_segment_seeds(), b"\3" + database()[8192:], b"\0" + database()[8192:]],

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokar.errors import ArchiveError
-from tokar.ese.log_states import is_beginning
 from tokar.sets.version import Order, order_of
 
 if TYPE_CHECKING:
@@ -37,7 +36,12 @@ def with_states_compared(sets: Sequence[SetFacts], open_log: OpenLog) -> list[Se
         open_log: What opens a log. One that cannot be read is not compared: then nobody knows.
     """
     found: dict[_Pair, bool] = {}
-    for (at, less), (place, more) in _pairs(sets):
+    pairs = [*_pairs(sets)]
+    if not pairs:
+        return [*sets]
+    from tokar.ese.log_states import is_beginning  # noqa: PLC0415 - loads numpy
+
+    for (at, less), (place, more) in pairs:
         assert less.digest
         assert more.digest
         assert less.content is not None
