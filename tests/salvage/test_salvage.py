@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from typing import Any
 
@@ -38,7 +39,8 @@ from tokar.errors import (
 )
 from tokar.format.archive import Archive
 from tokar.format.bodies import Preamble
-from tokar.format.metadata import parse_calls
+from tokar.format.compression import Compression
+from tokar.format.metadata import Summary, parse_calls
 from tokar.format.scanner import Scan
 from tokar.format.verify import verify
 from tokar.salvage import copy as salvage_copy
@@ -58,6 +60,16 @@ def never() -> MemorySink:
     raise AssertionError("nothing may be written")
 
 
+class CountingSource(BytesSource):
+    """Bytes that count how often they are read."""
+
+    reads = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        self.reads += 1
+        return super().read(offset, size)
+
+
 # --- nothing to do ----------------------------------------------------------------------------------------------------
 
 
@@ -66,6 +78,17 @@ def test_an_undamaged_archive_is_refused_and_nothing_is_written() -> None:
         salvage(BytesSource(WHOLE), never)
     assert caught.value.hint
     assert caught.value.exit_code == 2
+
+
+def test_that_an_archive_is_undamaged_is_seen_without_a_read_of_every_record() -> None:
+    with SalvageWriter(sink := MemorySink(), HEAD, archive_id=OLD_ID, compression=Compression(None)) as writer:
+        for number in range(500):
+            writer.add(0x0F, f"file {number}", io.BytesIO(b"x"))
+        writer.seal_as(Summary(500, 500, "2026-01-02T03:04:06.000007Z", "complete", {}))
+    source = CountingSource(bytes(sink.data))
+    with pytest.raises(InputError, match="undamaged"):
+        salvage(source, never)
+    assert source.reads < 100
 
 
 @pytest.mark.parametrize("data", [b"", b"MZ", bytes(5000), b"no archive at all" * 1000])

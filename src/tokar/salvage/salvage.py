@@ -18,16 +18,17 @@ from typing import Final
 
 from tokar.errors import FormatError, InputError
 from tokar.format import bodies, canonical_json, records
+from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.format.metadata import Head
-from tokar.format.scanner import Scan
+from tokar.format.verify import verify
 from tokar.format.writer import Sealed, system_clock
 from tokar.salvage.copy import Copier, NotTheSameError, SalvageWriter
 from tokar.salvage.damage import DamageMap, map_damage
 from tokar.salvage.find import RecordReader, preambles
 from tokar.salvage.losses import MAX_LISTED, Losses, LostRange, SalvageReport, lost_ranges
 from tokar.salvage.rebuild import Assessment, assess, new_head, new_summary, trailing_records
-from tokar.storage.bytesource import ByteSource, SequentialReader
+from tokar.storage.bytesource import ByteSource
 from tokar.storage.sink import Sink
 from tokar.words import count_text
 
@@ -101,8 +102,7 @@ def _refuse_undamaged(source: ByteSource, found: DamageMap) -> None:
     if not is_covered or not found.preamble_is_good or found.moved_size or found.tail is None:
         return
     try:
-        for _ in Scan(SequentialReader(source), decode=False):
-            pass
+        verify(Archive(source)).demand()
     except FormatError:
         return
     raise InputError(
