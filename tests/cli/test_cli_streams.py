@@ -469,6 +469,15 @@ def test_names_beyond_the_locale_stop_nothing(tmp_path: Path, env: dict[str, str
     assert len(contents(out)) == 3
 
 
+def test_an_encoding_that_is_none_for_text_stops_nothing(tmp_path: Path) -> None:
+    command = fresh("inspect", tmp_path / "nowhere")
+    env = {**os.environ, "PYTHONIOENCODING": "idna"}
+    result = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT, env=env)
+    assert result.returncode == 1
+    assert b"tokar: error: cannot open" in result.stderr
+    assert b"hint: " in result.stderr
+
+
 def test_a_path_that_is_no_text_is_fine(folder: Path, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"\xff\xfe")
     odd.mkdir()

@@ -141,8 +141,8 @@ def one_process(*commands: Sequence[str | Path], env: dict[str, str]) -> tuple[l
     """Run commands one after the other in one process of their own; return their exit codes and what each printed."""
     code = """
 import sys
-from tokar.cli import app, output
-output.prepare()
+from tokar.cli import app, streams
+streams.prepare()
 codes = []
 for arguments in sys.argv[1].split("\\1"):
     codes.append(app(arguments.split("\\2"), standalone_mode=False) or 0)

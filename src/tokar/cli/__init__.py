@@ -26,7 +26,7 @@ import typer.main
 
 from tokar import signals
 from tokar._version import __version__
-from tokar.cli import output
+from tokar.cli import output, streams
 from tokar.cli.arguments import take_directly
 from tokar.cli.shared import no_such_command, set_by, with_shared
 from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError, reason_of
@@ -303,7 +303,7 @@ def main() -> None:
     """Run the command line. What nobody expected is one line and a request too; TOKAR_DEBUG shows it in full."""
     # numpy's linear algebra is never used; its threads take memory, and where there is too little it sends SIGINT
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    output.prepare()
+    streams.prepare()
     signals.catch()
     before, threading.excepthook = threading.excepthook, _thread_failed
     try:

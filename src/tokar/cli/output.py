@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -29,7 +28,7 @@ from tokar.errors import (
     worst_of,
 )
 from tokar.redact import without_identities
-from tokar.storage.bytesource import OverwritesInputError, demand_no_output, never_read
+from tokar.storage.bytesource import OverwritesInputError, demand_no_output
 
 if TYPE_CHECKING:
     from tokar.sets.outcome import LastLine
@@ -40,26 +39,6 @@ _YELLOW: Final = 33
 safe: Final = names.safe
 _MAX_NOTES: Final = 50
 _TABLE_BATCH: Final = 1000  # rows that are held at once to align their columns
-
-
-def prepare() -> None:
-    """Make the standard streams fit to use, whatever they were when the program was started.
-
-    A descriptor that is closed would be given to the next file that is opened, and text meant for a person would end up
-    in it.
-    """
-    for expected in range(3):
-        try:
-            os.fstat(expected)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole run
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that cannot be shown must not stop the work
-    never_read(1, 2)
 
 
 def standard_output() -> int:
