@@ -155,6 +155,15 @@ def test_an_instance_is_a_folder_with_a_database_and_its_logs(
     assert sorted(log.name for one in found for log in one.logs) == sorted(log.name for log in facts.logs)
 
 
+def test_the_files_of_an_instance_are_known_by_number_and_made_when_asked_for(tmp_path: Path) -> None:
+    chosen = planned(tmp_path, TWO).chosen
+    names = [{entry.name for entry in one.entries[0]} for one in chosen.instances]
+    assert names == [{name for name in TWO if name.startswith(folder)} for folder in ("a/", "b/")]
+    own = chosen.instances[0].entries[0]
+    assert own[0] == next(iter(own))
+    assert own[0] is not own[0]  # an entry that is kept takes 540 bytes, and there may be a million
+
+
 def test_without_a_tree_the_set_is_one(tmp_path: Path) -> None:
     plan = planned(tmp_path, DAYS, tree=None, into=tmp_path / "o", all_files=True)
     assert plan.chosen.instances == ()

@@ -20,6 +20,7 @@ from tokar.format.index import Entry, find_fitting
 from tokar.names import is_beside_a_set, typed
 from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import Recovery, RestoredSet, goes_on, recovery_of, restored_sets
+from tokar.restore.numbered import NumberedEntries
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.restore.renamed import right_names_of
@@ -398,15 +399,15 @@ def _by_folder(chosen: ChosenSets) -> ChosenSets:
     )
 
 
-def _entries_of(chosen: ChosenSets, facts: SetFacts) -> tuple[list[Entry], ...]:
+def _entries_of(chosen: ChosenSets, facts: SetFacts) -> tuple[NumberedEntries, ...]:
     """Return the entries of an instance, archive by archive: logs are of several, all else of the first one."""
     selected = chosen.selection.logs if chosen.selection else ()
     places = {id(log): one.at for log, one in zip(chosen.logs, selected, strict=False)}
-    found: tuple[list[Entry], ...] = tuple([] for _ in chosen.archives)
+    found = tuple(map(NumberedEntries, chosen.archives))
     for one in files_of(facts):
         at = places.get(id(one), 0)
         if one.number is not None:
-            found[at].append(chosen.archives[at].entry(one.number))
+            found[at].add(one.number)
     return found
 
 
