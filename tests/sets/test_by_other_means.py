@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import done
+from command_line import done, tokar
 from recovery_sets import database, logs, write
 
 from tokar.sets.by_other_means import beside
@@ -40,6 +40,7 @@ def archived(folder: Path, files: dict[str, bytes], *options: str) -> Path:
     result = done("create", *options, folder / "a.tokar", folder / "in")
     lines = [line.removeprefix("tokar: beside: ") for line in result.stderr.splitlines() if ": beside: " in line]
     assert lines == said(folder / "a.tokar")
+    assert done("create", "--json", "--force", *options, folder / "a.tokar", folder / "in").json()["beside"] == lines
     return folder / "a.tokar"
 
 
@@ -69,6 +70,34 @@ def test_hives_that_are_left_out_are_told_with_the_way_to_take_them(tmp_path: Pa
     path = archived(tmp_path, MEDIA)
     told = f"{SECURITY}, {SYSTEM}: left out, tokar create --all takes that too{WHY}"
     assert said(path) == said(tmp_path / "in") == [OWN, told, AFTER]
+
+
+@pytest.mark.parametrize(
+    "verb", [("restore", "--into", "out"), ("restore", "--dry-run", "--into", "out"), ("report", "--output", "page")]
+)
+def test_what_restore_and_report_tell_beside_the_verdict_is_in_their_json(
+    verb: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = archived(tmp_path, MEDIA)
+    monkeypatch.chdir(tmp_path)
+    assert done(verb[0], "--json", *verb[1:], path).json()["beside"] == said(path)
+
+
+def test_a_refused_restore_has_in_its_json_what_it_tells_beside_the_verdict(tmp_path: Path) -> None:
+    path = archived(tmp_path, MEDIA)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ntds.dit").write_bytes(b"mine")
+    refused = tokar("restore", "--into", tmp_path / "out", path)
+    lines = [line for line in refused.stdout.splitlines() if line.startswith("beside: ")]
+    found = tokar("restore", "--json", "--into", tmp_path / "out", path).json()["beside"]
+    assert [f"beside: {one}" for one in found] == lines
+    assert len(lines) == 3
+
+
+def test_a_backup_has_in_its_json_what_it_tells_beside_the_verdict(tmp_path: Path) -> None:
+    done("lab", "new", tmp_path / "lab", "--profile", "ntdsbcli")
+    found = done("backup", "--json", "--type", "full", f"lab:{tmp_path / 'lab'}", tmp_path / "a.tokar").json()
+    assert found["beside"] == [OWN, AFTER]
 
 
 @pytest.mark.parametrize("gone", [(SYSTEM,), (SECURITY,), (SYSTEM, SECURITY)])

@@ -132,12 +132,14 @@ def backup(
         result = run_backup(server, out, kind, options)
         announcer.end()
     _warn(result)
+    own = beside((server.dialect.profile, None))
     if as_json:
-        output.as_json({**_json(result), "signatures": to_json(options.signer.made if options.signer else [])})
+        signatures = to_json(options.signer.made if options.signer else [])
+        output.as_json({**_json(result), "beside": own, "signatures": signatures})
     elif not quiet:
         _describe(result)
         output.lines("signed by ", map(str, options.signer.made if options.signer else ()))
-        output.last_line(result.outcome, beside((server.dialect.profile, None)))
+        output.last_line(result.outcome, own)
 
 
 def _warn(result: BackupResult) -> None:

@@ -146,8 +146,9 @@ def create(
     from tokar.sets.outcome import as_accepted  # noqa: PLC0415 - start-up time
 
     outcome, missing, remarks, facts = (None, (), (), None) if out == "-" else _judged(out, sealed, is_plain=is_plain)
+    own = beside((collection.profile, facts))
     if as_json:
-        known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
+        known = {"examination": examination, "outcome": outcome.to_json() if outcome else None, "beside": own}
         output.as_json(_json(out, collection, sealed) | known)
     for warning in collection.warnings:
         output.note(f"warning: {names.printable(warning)}")
@@ -158,7 +159,6 @@ def create(
         output.note(f"{said}next: {names.printable(typeable(one.next_step))}")
     if talks:
         _sum_up(out, collection, sealed, examination)
-        own = beside((collection.profile, facts))
         output.last_line(as_accepted(outcome, "ARCHIVED AS IT IS"), own, say=output.note)
 
 

@@ -94,12 +94,13 @@ def write_report(
         else:
             stack.enter_context(writing_file(out))
             found = report(paths, out, request, redact=redact, replace=force, progress=advance, called=output.as_called)
+    own = beside_sets(found.chain.sets)
     if as_json:
         signed = to_json(signers.accepted) if signers else None
-        result = {"path": out, "ok": not found.exit_code, "outcome": to_json(found.outcome)}
+        result = {"path": out, "ok": not found.exit_code, "outcome": to_json(found.outcome), "beside": own}
         output.as_json({**result, "signed_by": signed})
     elif not quiet and out != "-":
         output.line(f"report: {names.printable(out)}, {output.size_text(Path(out).stat().st_size)}")
-        output.last_line(found.outcome, beside_sets(found.chain.sets))
+        output.last_line(found.outcome, own)
     if found.exit_code:
         raise typer.Exit(found.exit_code)

@@ -259,7 +259,8 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
         with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
             report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
-        output.as_json(plan.to_json(iter) | {"placed": report and _report_json(report), **showing.to_json(report)})
+        told = {"placed": report and _report_json(report), "beside": _beside(plan.chosen)}
+        output.as_json(plan.to_json(iter) | told | showing.to_json(report))
     elif showing.talks:
         if report is not None:
             show_report(report)
@@ -267,13 +268,13 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
         found = as_accepted(plan.outcome, f"ACCEPTED ({options.acceptance})")
-        locked = [str(one.path) for one in plan.chosen.archives if one.is_locked]
-        output.last_line(found, (*needs_key(locked), *_beside(plan.chosen)), unread=showing.unread(report))
+        output.last_line(found, _beside(plan.chosen), unread=showing.unread(report))
 
 
 def _beside(chosen: ChosenSets) -> tuple[str, ...]:
-    """Return what no verdict says of the sets that are restored."""
-    return beside((chosen.archives[0].head.profile, chosen.facts))
+    """Return what no verdict says of the sets that are restored, and which of them nothing opens that was given."""
+    locked = [str(one.path) for one in chosen.archives if one.is_locked]
+    return (*needs_key(locked), *beside((chosen.archives[0].head.profile, chosen.facts)))
 
 
 def _called(chosen: ChosenSets) -> str:
@@ -302,11 +303,12 @@ def _known_with_error(showing: Showing) -> Iterator[_Known]:
         unread = (UNREAD,) if refused else ()  # a plan reads no content
         several = (known.sets.chain, known.sets.missed) if known.sets else ()
         found = error.outcome if isinstance(error, NotRestorableError) else outcome_of_damage(error, *several)
+        told, own = known.judged if refused and not found and known.judged else (found, ())
         if showing.as_json and ((value := known.value()) or known.sets or (refused and found)):
             judged = {"outcome": as_json(found)} if found else {}
-            end_with_json(_NOTHING | value | judged | {"not_looked_at": unread}, error)
+            end_with_json(_NOTHING | value | judged | {"beside": own, "not_looked_at": unread}, error)
         if showing.talks:
-            found, own = known.judged if refused and not found and known.judged else (found, ())
+            found = told
             output.lines("", [_REFUSED] if refused and (found := as_refused(found, error)) and not found.before else [])
             output.last_line(found, own, unread=unread if found and found.before else ())
         raise
@@ -328,7 +330,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
         _drive(server, chosen, options, showing, run)
         run.outcome = outcome_of_sets(chosen)  # which may have met damage by now
     if showing.as_json:
-        output.as_json({**_json(chosen, run), **showing.to_json()})
+        output.as_json({**_json(chosen, run), "beside": _beside(chosen), **showing.to_json()})
     elif showing.talks:
         if run.result is not None:
             _show(run.result, run.next_steps)
