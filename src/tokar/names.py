@@ -60,11 +60,18 @@ _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³
 # NAME.tokar-aside-20240131T235959Z-1: what an earlier restore put aside is out of the way for good.
 ASIDE_MARK: Final = ".tokar-aside-"
 _ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
+STAGING_PREFIX: Final = ".tokar-restore-"
+"""What the names begin with of all that a restore has in a target directory until its end."""
+_UNFINISHED = re.compile(rf"(?:\A|/){re.escape(STAGING_PREFIX)}(?:lock|[0-9a-f]+(?:-\d+/|\.journal-\d+\Z))")
+TEMPORARY_FILE: Final = re.compile(r"\.(.*)\.[0-9a-f]{8}(?:\.old)?\.part", re.DOTALL)
+"""The name of a file as long as it is written: it gets its own when it is whole."""
 _KEY_SUFFIXES: Final = {".p12", ".pfx"}
 CHECKPOINT_SIZE: Final = 8192
 """Bytes of a checkpoint, whatever its name is."""
 _BESIDE_A_SET: Final = (".chk", ".jfm")
 SET_ASIDE: Final = "an earlier restore set it aside"
+UNFINISHED: Final = "of a restore that did not end: the same command goes on with it, tokar clean removes it"
+UNWRITTEN: Final = "it was being written when a run ended: tokar clean removes it"
 _ESCAPE_IN_BYTES = re.compile(rb"[^ -~]|<")
 
 
@@ -295,14 +302,25 @@ def is_aside(name: str) -> bool:
     return ASIDE_MARK in name and _ASIDE.search(name) is not None
 
 
+def why_apart(name: str) -> str:
+    """Return why a file is no part of a set that this program itself put there, by its name; empty of all others."""
+    if is_aside(name):
+        return SET_ASIDE
+    if STAGING_PREFIX in name and _UNFINISHED.search(name):
+        return UNFINISHED
+    return UNWRITTEN if name.endswith(".part") and TEMPORARY_FILE.fullmatch(leaf_of(name)) else ""
+
+
 def is_beside_a_set(name: str, size: int) -> bool:
     """Return whether a file may be one that lies beside databases and logs, by its name and size alone."""
-    return size == CHECKPOINT_SIZE or name.lower().endswith(_BESIDE_A_SET) or is_aside(name)
+    return size == CHECKPOINT_SIZE or name.lower().endswith(_BESIDE_A_SET) or bool(why_apart(name))
 
 
 def without_aside(name: str) -> str:
-    """Return a name as it was before an earlier restore put the file aside."""
-    return _ASIDE.sub("", name) if ASIDE_MARK in name else name
+    """Return a name as it was before an earlier restore put the file aside, or as it was to be when it is whole."""
+    name = _ASIDE.sub("", name) if ASIDE_MARK in name else name
+    unwritten = TEMPORARY_FILE.fullmatch(name) if name.endswith(".part") else None
+    return unwritten[1] if unwritten else name
 
 
 LINK: Final = "a link or a special file"

@@ -401,6 +401,23 @@ def test_what_a_restore_set_aside_is_taken_where_everything_is(tmp_path: Path) -
     assert taken(gather(tmp_path, files, take_all=True)) == {"db.edb": 0x44, aside: 0x0F}
 
 
+def test_what_a_restore_that_died_left_is_no_part_of_a_set(tmp_path: Path) -> None:
+    staged, written = ".tokar-restore-0f1e2d3c4b5a6978-0/db.edb", ".db.edb.0f1e2d3c.part"
+    journal, lock = ".tokar-restore-0f1e2d3c4b5a6978.journal-1", ".tokar-restore-lock"
+    found = gather(tmp_path, dict.fromkeys(("db.edb", staged, written, journal, lock), instance()["db.edb"]))
+    whys = {name: why.partition(":")[0] for name, why in reasons(found).items()}
+    of_restore = dict.fromkeys((staged, journal, lock), "of a restore that did not end")
+    assert (taken(found), whys) == ({"db.edb": 0x44}, {**of_restore, written: "it was being written when a run ended"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tokar-restore-1-0/db.edb", ".tokar-restore-x/db.edb", "db.edb.0f1e2d3c.part", ".db.part", "x/.tokar/a.edb"],
+)
+def test_what_only_looks_like_it_is_taken(name: str, tmp_path: Path) -> None:
+    assert taken(gather(tmp_path, {name: instance()["db.edb"]})) == {name: 0x44}
+
+
 def test_a_private_key_that_is_named_is_taken(tmp_path: Path) -> None:
     write(tmp_path, {"CA.p12": b"key"})
     found = gather_files(tmp_path / "CA.p12")

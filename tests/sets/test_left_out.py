@@ -292,6 +292,14 @@ row(
     Kind.NEW_STREAM,
     Kind.STRAY_LOGS,
 )
+BESIDE = crashed(part(5, 7))
+STAGED = {f".tokar-restore-e0ceb9fdcdfe196b-0/{own}": data for own, data in crashed(part(5, 7), high=9).items()}
+HALF = {f".{DATABASE}.0f1e2d3c.part": bytes(dirty(5, 9))[:8192], f".{DATABASE}.0f1e2d3c.old.part": b"x" * 9000}
+row("staged by a restore that died, beside a whole set", {**BESIDE, **STAGED}, OK, {*STAGED})
+row("staged by a restore that died, what is needed", {**crashed(part(5, 6)),
+    f".tokar-restore-e0ceb9fdcdfe196b-12/{name(7)}": part(7, 7)[name(7)]}, NOT,
+    {f".tokar-restore-e0ceb9fdcdfe196b-12/{name(7)}"}, Kind.LOG_MISSING)  # fmt: skip
+row("being written by a run that died, beside a whole set", {**BESIDE, **HALF}, OK, {*HALF})
 AT_FOUR = LogPosition(generation=4, sector=2)
 
 

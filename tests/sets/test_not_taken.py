@@ -22,6 +22,7 @@ TEMPORARY = DatabaseHeader(raw_page_size=4096, revision=20, raw_state=DatabaseSt
     8192
 )
 ASIDE = ".tokar-aside-20260101T000000Z-1"
+STAGED = ".tokar-restore-e0ceb9fdcdfe196b-0/"
 SQLITE = b"SQLite format 3\0" + bytes(20_000)
 NEEDS = "PART OF A CHAIN: needs a full that reaches 0x4"
 GONE = (
@@ -47,6 +48,8 @@ def last_line(result: Result) -> str:
 LEFT_OUT = {
     "set aside": (f"{DATABASE}{ASIDE}", bytes(dirty(5, 7)), "an earlier restore set it aside"),
     "set aside under another name": (f"other.edb{ASIDE}", bytes(dirty(5, 7)), "an earlier restore set it aside"),
+    "staged by a restore that died": (f"{STAGED}{DATABASE}", bytes(dirty(5, 7)), "of a restore that did not end"),
+    "being written by a run that died": (f".{DATABASE}.0f1e2d3c.part", bytes(dirty(5, 7)), "it was being written"),
     "of another format": ("other.edb", SQLITE, "SQLite"),
 }
 

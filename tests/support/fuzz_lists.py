@@ -38,7 +38,6 @@ from tokar.server.prior import load_prior
 from tokar.sets import receipt as receipts
 from tokar.sets.backup_set import set_of_receipt
 from tokar.sets.receipt import RECEIPT_SUFFIX, Receipt, Truncation
-from tokar.storage import sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,7 +122,7 @@ def _arguments(data: bytes) -> None:
     assert names.printable(text).isprintable()
     names.leaf_of(text)
     CertutilFolder("", data, "full").databases  # noqa: B018 - read for what it may raise
-    for pattern in (names._ASIDE, leftovers._STAGED, sink._TEMPORARY):
+    for pattern in (names._ASIDE, leftovers._STAGED, names.TEMPORARY_FILE):
         pattern.fullmatch(text)
 
 

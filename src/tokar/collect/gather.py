@@ -31,7 +31,7 @@ from tokar.errors import InputError, SourceError, storage_errors
 from tokar.ese import identify as ese
 from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
-from tokar.names import LINK, SET_ASIDE, collision_key, is_aside, is_key, leaf_of
+from tokar.names import LINK, collision_key, is_key, leaf_of, why_apart
 from tokar.sets.faults import Rules
 from tokar.sets.left_out import MADE_ANEW, TEMPORARY
 from tokar.storage.bytesource import FileSource
@@ -171,10 +171,10 @@ class Gatherer:
             self._links.append(name)
         elif is_key(leaf):
             reason = _KEY_LEFT_OUT
-        elif is_aside(leaf):
+        elif apart := why_apart(name):
             if self._take_all:
                 return False
-            reason = SET_ASIDE
+            reason = apart
         elif status.st_size < ese.SMALLEST_SIZE and suffix not in _NAMES_COUNT:  # too small for any header
             if self._take_all:
                 return False

@@ -43,8 +43,7 @@ _ENGINE_EXTENSIONS: Final = {
     for extension in extensions.split()
 }
 
-STAGING_PREFIX = ".tokar-restore-"
-LOCK_NAME: Final = f"{STAGING_PREFIX}lock"  # held in a target directory as long as a restore is at work there
+LOCK_NAME: Final = f"{names.STAGING_PREFIX}lock"  # held in a target directory as long as a restore is at work there
 
 
 AT_WORK: Final = "another restore is at work here; wait until it has ended"

@@ -37,7 +37,7 @@ from blake3 import blake3
 from tokar.as_json import as_json
 from tokar.errors import ArchiveError, InputError, LockedError, StorageError, storage_errors
 from tokar.format.index import Entry
-from tokar.restore.inventory import STAGING_PREFIX
+from tokar.names import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted, Plan
 from tokar.storage.bytesource import open_file, read_start
 from tokar.storage.directory import Directory, inode_of

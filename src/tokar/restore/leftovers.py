@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from tokar.errors import StorageError
-from tokar.restore.inventory import LOCK_NAME, STAGING_PREFIX
+from tokar.names import STAGING_PREFIX
+from tokar.restore.inventory import LOCK_NAME
 from tokar.storage import durable
 from tokar.storage.directory import Directory, Lock, is_held
 from tokar.storage.sink import OLD_SUFFIX, temporary_files

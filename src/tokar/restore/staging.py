@@ -21,7 +21,6 @@ from tokar import names
 from tokar.errors import ExistingFileError, RestoreError, StorageError, storage_errors
 from tokar.restore.inventory import (
     LOCK_NAME,
-    STAGING_PREFIX,
     TargetDirectory,
     TargetState,
     engine_file,
@@ -358,7 +357,7 @@ def _look_again(
         with os.scandir(seen.path) as entries:
             for entry in entries:
                 name = entry.name
-                if name not in known and not name.startswith(STAGING_PREFIX) and not names.is_aside(name):
+                if name not in known and not name.startswith(names.STAGING_PREFIX) and not names.is_aside(name):
                     yield name, engine_of(entry, kind_of(entry), identify)
     except OSError as error:
         raise MovedError(seen.path) from error

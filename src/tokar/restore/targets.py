@@ -21,7 +21,6 @@ from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNam
 from tokar.format.index import Entry
 from tokar.restore.inventory import (
     LOCK_NAME,
-    STAGING_PREFIX,
     Inventory,
     NameKind,
     TargetDirectory,
@@ -201,7 +200,7 @@ class Targets:
         for place, found in enumerate(there):
             if self._is_known(path, found.name):
                 continue
-            if found.name.startswith(STAGING_PREFIX):
+            if found.name.startswith(names.STAGING_PREFIX):
                 self.notes.append(f"{path}: {found.name} is left of an interrupted restore and may be removed")
             elif names.collision_key(found.name) in target.claimed:
                 (fixed if found.kind in {NameKind.DIRECTORY, NameKind.OTHER} else taken).append(place)

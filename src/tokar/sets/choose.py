@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tokar.errors import InputError, RestoreError, SetError
-from tokar.names import SET_ASIDE, leaf_of, printable
+from tokar.names import leaf_of, printable
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
 from tokar.sets.chain import Chain, differing_fault, end_fault, mended_logs
@@ -476,7 +476,7 @@ def _not_placed(
     for one in (*facts.logs, *facts.next_logs, *facts.checkpoints, *facts.flush_maps, *facts.databases):
         if id(one) in apart:
             yield one, apart[id(one)].reason
-    yield from ((one, SET_ASIDE) for one in facts.aside)
+    yield from ((one, one.why) for one in facts.aside)
     if at:
         yield from ((one, "a checkpoint: recovery would begin where it stands") for one in facts.checkpoints)
         yield from ((one, "a flush map: the engine makes it anew") for one in facts.flush_maps)

@@ -259,7 +259,12 @@ class StreamingFacts(FileFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsideFacts(FileFacts):
-    """A file that an earlier restore set aside: whatever is in it, it is no part of the set."""
+    """A file that an earlier restore set aside, or did not place: whatever is in it, it is no part of the set."""
+
+    @property
+    def why(self) -> str:
+        """Why it is no part of the set."""
+        return names.why_apart(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +325,7 @@ class SetFacts:
     next_logs: tuple[NextLogFacts, ...] = ()  # Logs that were being prepared
     checkpoints: tuple[CheckpointFacts, ...] = ()  # Checkpoint files, which are no part of a backup by procedure
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
-    aside: tuple[AsideFacts, ...] = ()  # Files that an earlier restore set aside
+    aside: tuple[AsideFacts, ...] = ()  # Files that an earlier restore set aside, or did not place
     locations: ListFacts | None = None  # The location list of its server; None where none was kept
     # Files that may be its database, and were not taken: their names, each with the reason.
     not_taken: tuple[tuple[str, str], ...] = ()

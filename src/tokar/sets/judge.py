@@ -12,7 +12,6 @@ from tokar.as_json import Array, fields_json
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
-from tokar.names import SET_ASIDE
 from tokar.sets.beside import (
     copies_left_out,
     copy_faults,
@@ -129,7 +128,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     faults = in_folders(for_owner(between, facts.profile), facts) + [fault for run in runs for fault in run.faults]
     others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(whole, runs)]
     beside = [one for one in all_databases if id(one) in apart]
-    reasons = [*((one, apart[id(one)]) for one in beside), *((one, SET_ASIDE) for one in facts.aside)]
+    reasons = [*((one, apart[id(one)]) for one in beside), *((one, one.why) for one in facts.aside)]
     reasons += [(one, TEMPORARY) for one in temporary]
     copies = ((one, Reason(why)) for one, why in reasons)
     left_out = LeftOutFiles(chain(left_out_of(facts, table, runs, roles), copies))

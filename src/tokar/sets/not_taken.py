@@ -8,7 +8,7 @@ from typing import Final
 
 from tokar.ese.filenames import DATABASE_SUFFIXES, NameRole, parse_file_name
 from tokar.ese.identify import FileKind
-from tokar.names import SET_ASIDE, collision_key, leaf_of, without_aside
+from tokar.names import collision_key, leaf_of, without_aside
 from tokar.sets.by_other_means import with_hives
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, Rules
@@ -42,7 +42,7 @@ def database_left_out(facts: SetFacts) -> str:
 def _left_out(facts: SetFacts) -> Iterator[tuple[str, str]]:
     named = named_in(facts)
     yield from facts.not_taken
-    yield from ((one.name, SET_ASIDE) for one in facts.aside if _may_be_one(without_aside(one.leaf), named))
+    yield from ((one.name, one.why) for one in facts.aside if _may_be_one(without_aside(one.leaf), named))
     yield from ((one.name, TEMPORARY) for one in facts.databases if collision_key(one.leaf) in named)
 
 

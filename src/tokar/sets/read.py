@@ -180,7 +180,7 @@ class SetReader:
         """Return whether a file must be opened; else it is noted by what is known of it."""
         if file.role is tokens.Role.NONE and is_hive(file.name):
             self._hives.append(file.name)
-        if names.is_aside(file.name) and not is_foreign(file.profile):
+        if names.why_apart(file.name) and not is_foreign(file.profile):
             self._aside.append(AsideFacts(**_base(file)))
             return False
         if file.is_worth_opening:

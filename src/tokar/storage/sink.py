@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import stat
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from tokar.errors import ExistingFileError, InputError, StorageError, storage_errors
+from tokar.names import TEMPORARY_FILE
 from tokar.storage import durable, windows
 from tokar.storage.bytesource import PIECE, Buffer, FileSource
 from tokar.storage.durable import Capability
@@ -22,7 +22,6 @@ _EXISTS_HINT = "choose another name, or pass --force to replace it once the new 
 _SPECIAL_HINT = "to write into it, name - as the output and send standard output there"
 
 OLD_SUFFIX: Final = ".old.part"  # in place of `.part`: the second name of what is going to be replaced
-_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}(\.old)?\.part", re.DOTALL)
 _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, of 255 that file systems allow
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
@@ -336,7 +335,7 @@ def temporary_files(folder: Path) -> list[str]:
         StorageError: The folder cannot be listed.
     """
     with storage_errors("list the folder", folder), os.scandir(folder) as entries:
-        return sorted(one.name for one in entries if _TEMPORARY.fullmatch(one.name))
+        return sorted(one.name for one in entries if TEMPORARY_FILE.fullmatch(one.name))
 
 
 class PipeSink:
