@@ -237,10 +237,11 @@ def test_a_log_of_another_history_below_the_one_that_the_header_names_is_in_nobo
 @pytest.mark.slow
 @pytest.mark.parametrize("made", MADE.values(), ids=[*MADE])
 @pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("profile", ERAS)
 def test_of_a_log_that_two_next_logs_go_on_from_that_of_the_named_history_is_placed(
-    turned: bool, made: Made, tmp_path: Path
+    profile: str, turned: bool, made: Made, tmp_path: Path
 ) -> None:
-    both = histories("certadm")
+    both = histories(profile)
     own, other = (both.other, both.own) if turned else (both.own, both.other)
     parted = header_of(own[0][CURRENT]).generation
     assert log_of(own[-1], parted) != log_of(other[-1], parted)
@@ -250,3 +251,30 @@ def test_of_a_log_that_two_next_logs_go_on_from_that_of_the_named_history_is_pla
     done("restore", "--into", tmp_path / "out", *paths)
     assert {name: data for name, data in logs_of(contents(tmp_path / "out")).items() if own[-1].get(name) != data} == {}
     assert both.recovered(tmp_path / "out") in both.known
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("profile", ERAS)
+def test_of_two_fulls_that_both_closed_the_log_in_which_they_parted_a_branch_decides(
+    profile: str, turned: bool, tmp_path: Path
+) -> None:
+    both, states = histories(profile), states_of(profile)
+    sets = [states["other, closed" if one else "closed"] for one in (turned, not turned)]
+    paths = archives(tmp_path, sets)
+    assert said_of(paths) == {Word.RESTORABLE}
+    result = tokar("restore", "--into", tmp_path / "out", *paths)
+    assert (result.exit_code, "histories parted" in result.stderr, (tmp_path / "out").exists()) == (6, True, False)
+    last = f"{header_of(sets[0][CURRENT]).generation - 1:05X}.log"
+    done("restore", "--branch", f"0.tokar:edb{last}", "--into", tmp_path / "out", *paths)
+    assert {name: data for name, data in logs_of(contents(tmp_path / "out")).items() if sets[0].get(name) != data} == {}
+    assert both.recovered(tmp_path / "out") in both.known
+
+
+def test_copies_of_one_log_beside_which_the_same_next_log_lies_disagree_still(tmp_path: Path) -> None:
+    both = histories("ntdsbcli")
+    own, parted = both.own[-1], header_of(both.own[0][CURRENT]).generation
+    changed = {**own, f"edb{parted:05X}.log": log_of(both.other[-1], parted)}
+    paths = archives(tmp_path, [own, changed])
+    assert said_of(paths) == {Word.NOT_RESTORABLE}
+    assert [*unlike_together(paths)] == []

@@ -176,7 +176,7 @@ class DatabaseRun:
         """Take the older logs that lead to the run: recovery begins with the lowest log that it finds."""
         first = self.run[0] if self.run else None
         while first is not None:
-            log = self._table.choose(signature, (first.generation or 0) - 1, None, first.previous_created)
+            log = self._table.choose(signature, (first.generation or 0) - 1, None, first.previous_created, after=first)
             if log is None or log.current or link(log, first).fault is not None or not self._plays(log):
                 break
             parted = [one for one, order in self._table.unlike_copies(signature, log) if order is Order.APART]

@@ -26,6 +26,7 @@ from tokar.sets.file_faults import log_fault
 from tokar.sets.links import LinkFault, LinkProof, altered, link
 from tokar.sets.log_names import LogNames
 from tokar.sets.need import need_of
+from tokar.sets.parted import goes_on, parts_of
 from tokar.sets.version import Order, Version, is_broken, is_whole, order_of
 from tokar.words import meant, some
 
@@ -113,37 +114,15 @@ class LogTable:
             groups: dict[object, list[Copy]] = defaultdict(list)
             for copy in logs.copies(generation) if logs is not None else ():
                 groups[self._own(copy.facts)].append(copy)
-            parts = (part for own, copies in groups.items() for part in self._parts(own, copies))
-            found = {own: self._version(generation, copies) for own, copies in parts}
+            later = [*logs.copies(generation + 1)] if any(len(one) > 1 for one in groups.values()) and logs else []
+            parts = (part for own, copies in groups.items() for part in parts_of(own, copies, later))
+            found = {own: self._version(generation, copies, leads_to) for own, copies, leads_to in parts}
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[key] = found
         return found
 
-    def _parts(self, own: object, copies: list[Copy]) -> Iterator[tuple[object, list[Copy]]]:
-        """Yield the copies of a log, those apart that different next logs go on from: histories parted inside it."""
-        proven: dict[int, list[Copy]] = {}
-        for one in copies if len(copies) > 1 else ():
-            content = one.facts.content
-            if content is not None and content.segments_xor is not None and self._is_proven(one.facts):
-                proven.setdefault(content.segments_xor, []).append(one)
-        if len(proven) < 2:
-            yield own, copies
-            return
-        placed = {id(one) for alike in proven.values() for one in alike}
-        for at, (total, alike) in enumerate(proven.items()):
-            begun = {digest for one in alike for digest in one.facts.goes_on_from}
-            more = [
-                one for one in copies if id(one) not in placed and (one.facts.digest in begun or at + 1 == len(proven))
-            ]
-            placed.update(map(id, more))
-            yield (own, total), [*alike, *more]
-
-    def _is_proven(self, log: LogFacts) -> bool:
-        """Return whether a next log goes on from all that is in a log."""
-        return any(link(log, one).proof is LinkProof.CONTENT for one in self._later(log))
-
-    def _version(self, generation: int, copies: list[Copy]) -> Version:
+    def _version(self, generation: int, copies: list[Copy], leads_to: LogTime | None) -> Version:
         stream, good, is_last = stream_of(copies[0].facts) or b"", {id(copies[0]): True}, False
         if len(copies) > 1:  # else it is the best one in any case
             good = {id(one): is_whole(one.facts) and self.contradicting(one.facts) is None for one in copies}
@@ -152,7 +131,7 @@ class LogTable:
             for one in copies if full else ():
                 good[id(one)] &= not any(order_of(one.facts, other) is Order.EARLIER for other in full)
             copies.sort(key=lambda one: (not good[id(one)], not self.finds(one.facts), one.facts.current, one.at))
-        return Version(stream, generation, tuple(copies), sum(good.values()), is_last)
+        return Version(stream, generation, tuple(copies), sum(good.values()), is_last, leads_to)
 
     @staticmethod
     def _own(log: LogFacts) -> object:
@@ -238,7 +217,7 @@ class LogTable:
     def following(self, version: Version) -> list[Version]:
         """Return the logs that continue one: more than one where histories parted after it."""
         found = self.versions(version.stream, version.generation + 1)
-        return [one for one in found if link(version.facts, one.facts).fault is None]
+        return [one for one in found if goes_on(version.facts, version.leads_to, one.facts)]
 
     def by_number(self, stream: bytes, generation: int, before: Version | None = None) -> list[Version]:
         """Return the logs that go on by their number alone: those of unknown formats, and those after one of them.
@@ -255,7 +234,7 @@ class LogTable:
     def preceding(self, version: Version) -> list[Version]:
         """Return the logs that one continues; there can only be one, unless numbers are all there is to go by."""
         found = self.versions(version.stream, version.generation - 1)
-        return [one for one in found if link(one.facts, version.facts).fault is None]
+        return [one for one in found if goes_on(one.facts, one.leads_to, version.facts)]
 
     def _found(self, signature: Signature, generation: int) -> Collection[Version]:
         return (self._at(stream_key(signature), generation) or self._at(None, generation)).values()
@@ -352,9 +331,10 @@ class LogTable:
 
     def is_best(self, log: LogFacts) -> bool:
         """Return whether a log is that of its copies which counts; also where nobody knows which log it is."""
-        if log.signature is None or not self.is_twice(log):
+        version = self.version_of(log)
+        if log.signature is None or version is None or len(version.copies) < 2:
             return True
-        return self.choose(log.signature, log.generation or 0, None, log.created) is log
+        return self._best(log.signature, [copy.facts for copy in version.copies]) is log
 
     def right_name(self, log: LogFacts) -> str:
         """Return the name that the engine looks for, where a log has another; empty where that is not known."""
@@ -369,7 +349,12 @@ class LogTable:
     def continuing(self, signature: Signature, log: LogFacts) -> list[LogFacts]:
         """Return the logs that continue one, each once: more than one where histories parted after it."""
         found = self.distinct(signature, (log.generation or 0) + 1)
-        return [one for one in found if link(log, one).fault is None]
+        return [one for one in found if self.goes_on(log, one)]
+
+    def goes_on(self, log: LogFacts, later: LogFacts) -> bool:
+        """Return whether a log goes on from another one, as far as its header tells, or what lies beside that one."""
+        version = self.version_of(log)
+        return goes_on(log, version.leads_to if version is not None else None, later)
 
     def unlike_copies(
         self, signature: Signature, log: LogFacts, *, any_history: bool = False
@@ -385,7 +370,11 @@ class LogTable:
         is_told = any(link(log, one).proof is LinkProof.CONTENT for one in self.continuing(signature, log))
         if is_told and not any_history:
             return
+        version = self.version_of(log)
+        is_parted = version is not None and version.leads_to is not None  # what others hold is nothing to it
         for other in self.of(signature, log.generation or 0):
+            if is_parted and version is not None and not version.is_one_of({id(other)}):
+                continue
             own, its = log.comparable, other.comparable
             is_other = other is not log and other.created == log.created and not (own and its == own)
             if is_other and (other.current or not is_told):
@@ -406,6 +395,7 @@ class LogTable:
         *,
         hard: bool = False,
         times: TimesByGeneration | None = None,
+        after: LogFacts | None = None,
     ) -> LogFacts | None:
         """Return the log of a generation that fits best: created when it must be, else continuing the one before.
 
@@ -419,6 +409,7 @@ class LogTable:
             created: When it must have been created; None where that is not known.
             hard: Whether hard recovery plays it.
             times: When logs were created that are proven to be of the history that is wanted.
+            after: The log that goes on from it; None where that does not matter.
         """
         found = self.of(signature, generation)
         if len(found) < 2:
@@ -431,7 +422,13 @@ class LogTable:
             leading = {id(log) for log, one in later if one.created == next_created}
             found = [log for log in found if id(log) in leading] or found
         if before is not None:
-            found = [log for log in found if link(before, log).fault is None] or found
+            found = [log for log in found if self.goes_on(before, log)] or found
+        if after is not None:
+            found = [log for log in found if self.goes_on(log, after)] or found
+        return self._best(signature, found, hard=hard)
+
+    def _best(self, signature: Signature, found: Sequence[LogFacts], *, hard: bool = False) -> LogFacts:
+        """Return the one of copies of a log that counts."""
         links = [link(log, one) for log in found for one in self.continuing(signature, log)]
         proven = hard or any(one.proof is LinkProof.CONTENT for one in links)
         return min(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tokar.ese.content_facts import LogReport
+from tokar.ese.values import LogTime
 from tokar.sets.by_generation import Copy
 from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Severity
@@ -91,6 +92,8 @@ class Version:
     copies: tuple[Copy, ...]
     good: int = 0  # How many of them are whole, and what the next log goes on from, or of the last one hold most
     is_last: bool = False  # Whether no log goes on from it, which would tell which of them are right
+    # When the next log was created that lies beside it, where that alone tells it from another log; else None.
+    leads_to: LogTime | None = None
 
     @property
     def facts(self) -> LogFacts:

@@ -1,0 +1,89 @@
+"""Copies of one log inside which histories parted: by what the next logs say of it, or by what lies beside it.
+
+A log of format 7 does not say what was in the one before, so between two copies its header proves nothing. But what
+lies in one place was copied from one stream: a copy beside which a log lies that goes on from it is of the history of
+that log, as it is where its archive is all that is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tokar.ese.values import LogTime
+from tokar.sets.by_generation import Copy
+from tokar.sets.facts import LogFacts
+from tokar.sets.links import LinkProof, link
+
+Part = tuple[object, list[Copy], LogTime | None]
+"""What tells a log from others, its copies, and when the next log was created where that alone tells them apart."""
+
+
+def parts_of(own: object, copies: list[Copy], later: Sequence[Copy]) -> Iterator[Part]:
+    """Yield the copies of a log, those apart that different next logs go on from: histories parted inside it.
+
+    Args:
+        own: What tells the log from others of its generation.
+        copies: Its copies.
+        later: All copies of the logs of the next generation.
+    """
+    if len(copies) < 2 or not later:
+        yield own, copies, None
+        return
+    found = _by_content(copies, later)
+    if len(found) < 2:
+        found = _by_place(copies, later)
+    if len(found) < 2:
+        yield own, copies, None
+        return
+    placed = {id(one) for alike in found.values() for one in alike}
+    for at, (told, alike) in enumerate(found.items()):
+        begun = {digest for one in alike for digest in (one.facts.digest, *one.facts.goes_on_from)}
+        more = [one for one in copies if id(one) not in placed and (one.facts.digest in begun or at + 1 == len(found))]
+        placed.update(map(id, more))
+        yield (own, told), [*alike, *more], told if isinstance(told, LogTime) else None
+
+
+def _by_content(copies: Sequence[Copy], later: Sequence[Copy]) -> dict[object, list[Copy]]:
+    """Return the copies that next logs go on from, by what is in them."""
+    proven: dict[object, list[Copy]] = {}
+    for one in copies:
+        total = one.facts.content.segments_xor if one.facts.content is not None else None
+        if total is not None and any(link(one.facts, each.facts).proof is LinkProof.CONTENT for each in later):
+            proven.setdefault(total, []).append(one)
+    return proven
+
+
+def _by_place(copies: Sequence[Copy], later: Sequence[Copy]) -> dict[object, list[Copy]]:
+    """Return the copies by when the next log was created that lies beside each; nothing where that tells nothing.
+
+    It tells nothing of copies with the same bytes, or of which nobody knows whether these are the same.
+    """
+    found: dict[object, list[Copy]] = {}
+    led: dict[bytes | None, set[LogTime]] = {}
+    for one in copies:
+        following = {each.facts.created for each in later if _lies_beside(one, each) and _goes_by_times(one, each)}
+        led.setdefault(one.facts.comparable, set()).update(following)
+        if len(following) == 1:
+            found.setdefault(following.pop(), []).append(one)
+    is_told = None not in led and all(len(times) < 2 for times in led.values())
+    return found if is_told else {}
+
+
+def _lies_beside(one: Copy, other: Copy) -> bool:
+    return (one.at, one.facts.folder) == (other.at, other.facts.folder)
+
+
+def _goes_by_times(one: Copy, later: Copy) -> bool:
+    """Return whether a log goes on from another, and is of a format that tells no more than the time of that."""
+    return later.facts.previous_segments_xor is None and link(one.facts, later.facts).proof is LinkProof.TIMES
+
+
+def goes_on(log: LogFacts, leads_to: LogTime | None, later: LogFacts) -> bool:
+    """Return whether a log goes on from another one.
+
+    Args:
+        log: The earlier log.
+        leads_to: When the next log of its history was created; None where that is not known otherwise.
+        later: The later log.
+    """
+    return leads_to in {None, later.created} and link(log, later).fault is None
