@@ -42,6 +42,8 @@ from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.outcome import Word
+from verbs import unlike_together
 
 PAIR = Signature(random=40, created=moment(40))
 OTHER = Signature(random=41, created=moment(41))
@@ -632,6 +634,33 @@ def test_a_database_that_is_here_and_cannot_be_read_is_not_called_absent(
 
 HEADLESS = bytes(4096) + logs(6, 6)["edb00006.log"][4096:]
 NO_HEADER = "its header is gone, and segments of a log follow"
+
+
+@pytest.mark.parametrize(("content", "what"), PLACES)
+def test_what_has_the_name_of_a_database_that_is_here_under_another_name_stands_in_no_place(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    files = {DATABASE: content, **logs(5, 7)}
+    for number, signature in enumerate((DATABASE_SIGNATURE, OTHER)):
+        verdict = verdict_on(tmp_path / str(number), {"old.edb": bytes(database(signature=signature)), **files})
+        said = f"{DATABASE} cannot be read: {what} by its header" in {one.message for one in verdict.blocking}
+        assert said == (signature == OTHER)
+
+
+@pytest.mark.parametrize("signature", [DATABASE_SIGNATURE, OTHER])
+def test_a_log_in_the_place_of_a_database_is_the_cause_of_every_verb_unless_another_set_has_that(
+    tmp_path: Path, signature: Signature
+) -> None:
+    found = logs(5, 7)
+    sets = ({"old.edb": bytes(database(signature=signature))}, {DATABASE: found["edb00006.log"], **found})
+    paths = [tmp_path / f"{at}.tokar" for at in range(len(sets))]
+    for path, files in zip(paths, sets, strict=True):
+        done("create", "-q", path, write(path.with_suffix(""), files))
+    assert [*unlike_together(paths)] == []
+    why = "main.edb cannot be read: a log by its header"
+    if signature == DATABASE_SIGNATURE:
+        why = "old.edb is called main.edb in the logs: recovery does not find it here"
+    assert tokar("check", "--json", *paths).json()["outcome"] == {"word": Word.NOT_RESTORABLE, "why": why}
 
 
 def test_a_log_without_its_header_in_the_place_of_the_database_is_called_that(tmp_path: Path) -> None:

@@ -149,23 +149,47 @@ def together_faults(facts: SetFacts) -> Iterator[Fault]:
             stems = {database.stem for database in facts.databases}
             if one.stem not in stems and not facts.has_unreadable_database:
                 yield Rules.STREAMING_ALONE.fault(one.name, files=(one.name,))
-    for file, kind in in_place_of_databases(facts):
-        why = file.note if file.damaged else f"a {kind.words} by its header"
-        yield Rules.DATABASE_UNREADABLE.fault(file.name, why, files=(file.name,))
+    for name, why in in_place_of_lacking(facts):
+        yield Rules.DATABASE_UNREADABLE.fault(name, why, files=(name,))
     yield from [*_instances(facts)] or _of_one_name(facts.databases)
 
 
 def in_place_of_databases(facts: SetFacts) -> Iterator[tuple[FileFacts, FileKind]]:
-    """Yield the files that have the name of a database which logs name, of which nothing is here, and what they are."""
+    """Yield the files that have the name of a database which logs name, of which nothing is here, and what they are.
+
+    One that is here under another name, or in another set, is not lacking.
+    """
     odd: list[tuple[FileFacts, FileKind]] = [(one, FileKind.CHECKPOINT) for one in facts.checkpoints if not one.damaged]
     odd += [(log, FileKind.LOG) for log in facts.logs if not log.base and not log.is_opaque]
     odd += [(one, FileKind.FLUSH_MAP) for one in facts.flush_maps if not one.damaged]
     odd += [(one, FileKind.STREAMING_FILE) for one in facts.streaming if one.header and not _is_stm(one)]
     odd += [(one, FileKind.TEMPORARY_DATABASE) for one in facts.databases if one.temporary]
-    if odd:
-        here = {one.leaf.lower() for one in facts.databases if not one.temporary}
-        named = {leaf_of(one.path).lower() for log in facts.logs for one in log.attached} - here
-        yield from ((one, kind) for one, kind in odd if one.leaf.lower() in named)
+    lacking = _lacking(facts) if odd else set()
+    yield from ((one, kind) for one, kind in odd if one.leaf.lower() in lacking)
+
+
+def in_place_of_lacking(facts: SetFacts) -> list[tuple[str, str]]:
+    """Return the names of such files, of other sets too, each with what it is."""
+    own = in_place_of_databases(facts)
+    found = [(file.name, file.note if file.damaged else f"a {kind.words} by its header") for file, kind in own]
+    lacking = _lacking(facts) if facts.in_place else set()
+    return [*found, *((name, what) for name, what in facts.in_place if leaf_of(name).lower() in lacking)]
+
+
+def in_place_elsewhere(facts: SetFacts, others: Iterable[SetFacts]) -> tuple[tuple[str, str], ...]:
+    """Return what others have in the place of databases of which nothing is there, and logs of the same streams."""
+    streams = {log.signature for log in facts.logs}
+    found = (in_place_of_lacking(one) for one in others if not streams.isdisjoint(log.signature for log in one.logs))
+    return tuple(dict.fromkeys(pair for pairs in found for pair in pairs))
+
+
+def _lacking(facts: SetFacts) -> set[str]:
+    """Return the names, without folders, of databases which logs name, and of which nothing is here."""
+    known = facts.signatures | facts.elsewhere.keys()
+    taken = {one.leaf.lower() for one in facts.databases if not one.temporary}
+    attached = {(one.path, one.signature) for log in facts.logs for one in log.attached}
+    taken |= {leaf_of(path).lower() for path, signature in attached if signature in known}
+    return {leaf_of(path).lower() for path, _ in attached} - taken
 
 
 def _is_stm(file: FileFacts) -> bool:

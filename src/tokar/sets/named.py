@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from tokar.ese.values import Signature
 from tokar.names import collision_key, leaf_of, printable
 from tokar.sets.attaching import is_attached_at
-from tokar.sets.beside import in_place_of_databases, is_name_of_another, last_places, name_in_logs
+from tokar.sets.beside import in_place_of_lacking, is_name_of_another, last_places, name_in_logs
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import AttachedDatabase, LogFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity
@@ -37,7 +37,7 @@ def databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fau
                 severity = Severity.LOSS if stops else worst
                 gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
     no_good = {one.leaf.lower() for one in facts.databases if one.header is None and one.damaged and one.recognised}
-    no_good |= {one.leaf.lower() for one, _ in in_place_of_databases(facts)} if gone else set()
+    no_good |= {leaf_of(name).lower() for name, _ in in_place_of_lacking(facts)} if gone else set()
     known = last_places(facts.logs) if gone.keys() & facts.elsewhere.keys() else {}
     places = {place for signature, place in known.items() if signature in here}
     for signature, (path, severity, users) in gone.items():

@@ -10,7 +10,7 @@ from typing import Final
 from tokar.ese.values import LogTime, Signature
 from tokar.names import collision_key, leaf_of
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.beside import last_places, where_of, without_copies
+from tokar.sets.beside import in_place_elsewhere, last_places, where_of, without_copies
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.fault_list import in_order
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
@@ -222,7 +222,7 @@ def choice_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart], target
 def faults_alone(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[Fault]:
     """Return what is wrong with a set by itself; of logs of a stream that no database belongs to, that they are."""
     facts, strays = backup_set.facts, _strays(backup_set, starts)
-    if facts.links and not backup_set.has_databases:
+    if not backup_set.has_databases:
         facts = replace(facts, elsewhere=where_of((one.facts.source, one.facts) for one in starts))
     if not strays:
         return [*judge_set(facts).faults]
@@ -269,7 +269,9 @@ def make_start(
         runs = tuple(_with_own_end(run, number) for run in runs)
     elsewhere = where_of((one.label, one.facts) for one in sets if one is not backup_set)
     facts = replace(_together(sets, number, runs, logs), elsewhere=elsewhere)
-    facts = replace(facts, links=links_to_databases(facts, (one.facts for one in sets)))
+    others = [one.facts for one in sets if one is not backup_set]
+    links = links_to_databases(facts, (one.facts for one in sets))
+    facts = replace(facts, links=links, in_place=in_place_elsewhere(facts, others))
     hard = any(need_of(one).hard for one in without_copies(facts).databases)
     verdict = judge_set(facts, without=without)
     return ChainStart(number, runs, hard, facts, verdict, {stream_of(log): log for log in verdict.placed_logs()})
