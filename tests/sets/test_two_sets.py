@@ -45,6 +45,12 @@ OTHER = {name(7): ALL[name(7)]}
 rewritten(name(7), 2)(OTHER)
 CLEAN = {DATABASE: bytes(database(consistent_position=LogPosition(generation=5, sector=1)))}
 STRAYS = {f"old/{one}": data for one, data in logs(3, 5, stream=OTHER_STREAM).items() if one != name(4)}
+AHEAD = LogPosition(generation=7, sector=3, byte=9)  # behind what is in SHORTER
+ATTACHED = {DATABASE: bytes(dirty(5, 7, attach_position=AHEAD)), **part(5, 6)}
+STOPPED = {DATABASE: bytes(database(consistent_position=AHEAD))}
+OLD_LOGS = logs(5, 8, update_minor=0, checkpoint=AHEAD)  # of a format that does not repeat what was written before
+OLD_CUT = {**OLD_LOGS, name(7): OLD_LOGS[name(7)][: 3 * 4096].ljust(len(OLD_LOGS[name(7)]), b"\0")}
+OLD_FIRST = {DATABASE: bytes(dirty(5, 8)), **{name(at): OLD_CUT[name(at)] for at in (5, 6, 7)}}
 DEAD_SNAPSHOT = {**SNAPSHOT, "edb.log": b""}
 ROWS: dict[str, tuple[Files, Files, Word]] = {
     "as it should be": (COPY, part(8, 10), YES),
@@ -79,6 +85,20 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
         YES,
     ),
     "shut down, and what goes on from there": (CLEAN, part(5, 7), YES),
+    "shut down in the current log, which is in the later one": (STOPPED, {**part(5, 6), "edb.log": ALL[name(7)]}, YES),
+    "shut down in a log behind all that is here": (STOPPED, part(5, 6), Word.PART_OF_A_CHAIN),
+    "shut down behind the end of the current log": (
+        STOPPED,
+        {**part(5, 6), "edb.log": SHORTER[name(7)]},
+        Word.PART_OF_A_CHAIN,
+    ),
+    "attached in the last needed log, which is in the later one": (ATTACHED, part(7, 7), YES),
+    "attached behind the end of the last needed log": (ATTACHED, SHORTER, NOT),
+    "a log to the checkpoint of the next one": (
+        {**OLD_FIRST, name(7): OLD_LOGS[name(7)]},
+        {name(8): OLD_LOGS[name(8)]},
+        YES,
+    ),
     "shut down, and a hole behind": (CLEAN, part(8, 10), NOT),
     "the last one of another server": (COPY, {**part(8, 8), name(9): FOREIGN[name(9)]}, YES),
     "the last one of another server, and under another number": (COPY, {**part(8, 9), name(10): FOREIGN[name(9)]}, YES),
@@ -129,11 +149,40 @@ def test_every_verb_says_the_same_of_a_full_and_what_goes_on_from_it(title: str,
         result = tokar(verb, "--content", "--json", first, second)
         words = {one["path"]: one["outcome"]["word"] for one in result.json()[key]}
         said[verb] = [words[str(path)] for path in (first, second)], result.exit_code
-    code = 0 if word is YES else 9
+    code = 9 if word is NOT else 0
     assert said == dict.fromkeys(("check", "chain"), ([YES, word], code))
     result = tokar("restore", "--dry-run", "--json", "--into", tmp_path / "out", first, second)
     assert result.exit_code == (6 if code else 0), result.stderr
     assert (result.json()["outcome"]["word"] == NOT) == (word is NOT)
+
+
+def test_a_log_that_ends_before_the_checkpoint_in_the_next_one_is_short_whichever_set_has_that(tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", OLD_FIRST), made(tmp_path, "logs", {name(8): OLD_CUT[name(8)]})]
+    assert [*unlike_together(sets)] == []
+    result = tokar("check", "--content", *sets)
+    ends = f"NOT RESTORABLE: {DATABASE}: {name(7)} ends at 0x3000, before 0x3009, a position in it that {name(8)} gives"
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (9, ends)
+
+
+def test_logs_that_end_before_a_database_was_shut_down_are_not_placed_from_another_set(tmp_path: Path) -> None:
+    full, later, _ = ROWS["shut down behind the end of the current log"]
+    sets = [made(tmp_path, "full", full), made(tmp_path, "logs", later)]
+    assert [*unlike_together(sets)] == []
+    done("restore", "--into", tmp_path / "out", *sets)
+    assert [*contents(tmp_path / "out")] == [DATABASE]
+
+
+@pytest.mark.parametrize(("log", "code"), [(ALL[name(7)], 0), (SHORTER[name(7)], 6)])
+def test_logs_that_are_there_and_end_before_a_database_was_shut_down_are_not_rolled_forward(
+    log: bytes, code: int, tmp_path: Path
+) -> None:
+    one = made(tmp_path, "full", STOPPED)
+    out = write(tmp_path / "out", {**part(5, 6), "edb.log": log})
+    result = tokar("restore", "--existing", "roll-forward", "--into", out, one)
+    assert result.exit_code == code
+    told = f"edb.log ends at 0x2000, before 0x3009, a position in it that {DATABASE} gives"
+    assert result.stderr.startswith(f"tokar: error: {told}" if code else "")
+    assert "also: " not in result.stderr
 
 
 @pytest.mark.parametrize("title", ["a damaged copy in the later one", "a damaged copy in the full"])

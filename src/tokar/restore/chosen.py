@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tokar import tokens
-from tokar.errors import ArchiveError, ExistingFileError, FormatError, LockedError, RestoreError, SetError
+from tokar.errors import ArchiveError, FormatError, LockedError, RestoreError, SetError
 from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
@@ -24,15 +24,14 @@ from tokar.restore.numbered import NumberedEntries
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.restore.renamed import right_names_of
-from tokar.restore.unrecoverable import given_up, of_a_chain, unrecoverable
+from tokar.restore.unrecoverable import damaged, given_up, of_a_chain, unplayed, unrecoverable
 from tokar.sets.apart import chosen_apart
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import no_copies, without_copies
 from tokar.sets.choose import NotRestorableError, full_called, restorable
 from tokar.sets.elsewhere import elsewhere
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
-from tokar.sets.faults import Fault, Severity
-from tokar.sets.file_faults import log_fault
+from tokar.sets.faults import Fault
 from tokar.sets.instances import files_of, instances_of, together
 from tokar.sets.joining import build_chain, with_open_questions_examined
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
@@ -435,6 +434,7 @@ def with_staying(
         gone: The log of the sets in whose place one of them stays; None where there is none.
     """
     hard, logs = chosen.recovery is Recovery.HARD, staying.logs
+    bad = [*damaged(logs, hard=hard)]
     chosen = replace(chosen, met=(*(log for log in chosen.logs if log is not gone), *logs))
     if not (hard and chosen.problems):
         own = (log for log in chosen.facts.logs if log is not gone)
@@ -445,10 +445,8 @@ def with_staying(
         found = found if chosen.selection is None else replace(found, problems=of_a_chain(found.problems))
         same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else more))
         chosen = with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
-    faults = (log_fault(log, Severity.ERROR, hard=hard, last=log is logs[-1]) for log in logs)
-    hint = "move it elsewhere, or give up the logs that are there: --existing set-aside"
-    errors = [ExistingFileError(one.message, hint=hint) for one in faults if one is not None]
-    return replace(chosen, problems=(*chosen.problems, *map(Problem, errors)))
+        bad += [] if bad or chosen.problems else unplayed(logs, found.logs, facts)
+    return replace(chosen, problems=(*chosen.problems, *bad))
 
 
 def with_way(chosen: ChosenSets, where: Sequence[str], *, sets: bool = True) -> ChosenSets:

@@ -9,15 +9,18 @@ from dataclasses import replace
 from typing import Final
 
 from tokar.codes import of_engine
-from tokar.errors import RestoreError
+from tokar.errors import ExistingFileError, RestoreError
 from tokar.names import leaf_of
 from tokar.restore.plan import UNRECOVERABLE, Problem
 from tokar.sets.database_verdict import Verdict
-from tokar.sets.facts import SetFacts
-from tokar.sets.faults import Fault, FaultKind
-from tokar.sets.judge import SetVerdict
+from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.faults import Fault, FaultKind, Severity
+from tokar.sets.file_faults import OWN_LOG_FAULTS, log_fault
+from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.left_out import HARMLESS
 from tokar.sets.selection import NotPlaced
 
+_MOVE: Final = "move it elsewhere, or give up the logs that are there: --existing set-aside"
 ALL_THE_SAME: Final = "--accept-unrecoverable restores the files all the same"
 _MOST_NAMED: Final = 4  # databases
 
@@ -78,6 +81,36 @@ def met_all_the_same(files: Iterable[NotPlaced]) -> Iterator[Problem]:
                 hint=f"leave {one.name} out; {ALL_THE_SAME}",
             )
             yield Problem(error, urgency=UNRECOVERABLE)
+
+
+def damaged(staying: Sequence[LogFacts], *, hard: bool) -> Iterator[Problem]:
+    """Yield the logs that would stay in the log directory and that recovery cannot read."""
+    for log in staying:
+        fault = log_fault(log, Severity.ERROR, hard=hard, last=log is staying[-1])
+        if fault is not None:
+            yield Problem(ExistingFileError(fault.message, hint=_MOVE))
+
+
+def unplayed(staying: Sequence[LogFacts], played: Sequence[LogFacts], facts: SetFacts) -> Iterator[Problem]:
+    """Yield the logs that would stay in the log directory although recovery must not meet them, the cause alone.
+
+    Args:
+        staying: These logs.
+        played: The logs that the verdict on all files together has recovery go through.
+        facts: What all of these files say of themselves.
+    """
+    known = {(one.name, one.generation) for one in played}
+    if all((one.name, one.generation) in known for one in staying):
+        return
+    there = {id(one) for one in staying}
+    found = judge_set(facts)
+    own = {name: one.message for one in found.faults if one.kind in OWN_LOG_FAULTS for name in one.files}
+    met = [one for one in found.left_out if id(one.file) in there and one.why.text not in HARMLESS]
+    causes = [one for one in met if one.file.name in own]
+    for one in causes or met:
+        cause = own.get(one.file.name) or f"{one.file.name} does not continue the set: {one.reason}"
+        if one.code is not None:
+            yield Problem(ExistingFileError(f"{cause} ({of_engine(one.code)})", hint=_MOVE))
 
 
 def of_a_chain(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -168,7 +168,7 @@ class DatabaseRun:
     def _plays(self, log: LogFacts) -> bool:
         """Return whether recovery gets through a log that is not needed, going by the log alone."""
         last = log.signature is not None and not self._table.of(log.signature, (log.generation or 0) + 1)
-        fault = log_fault(log, Severity.ERROR, hard=self.need.hard, last=last)
+        fault = log_fault(log, Severity.ERROR, hard=self.need.hard, last=last, databases=(self.facts,))
         fits = log.is_opaque or self.facts.header is None or log.page_size == self.facts.header.page_size
         return fits and self._table.finds(log) and (fault is None or fault.severity is not Severity.ERROR)
 
@@ -216,7 +216,7 @@ class DatabaseRun:
         need, hard = self.need, self.need.hard
         self.run.append(log)
         self._by_number |= log.is_opaque
-        own = log_fault(log, severity, hard=hard, last=log.generation == need.committed)
+        own = log_fault(log, severity, hard=hard, last=log.generation == need.committed, databases=(self.facts,))
         if own is not None:
             self._note(own)
         elif not self._table.finds(log) or (hard and log.current):
@@ -284,8 +284,9 @@ class DatabaseRun:
         at = self._explained.get(before.name)
         if at is None:
             return before.name in self._unlisted
-        extra = (*self.faults[at].consequences, "the accumulated checksum in the next log does not fit (-590)")
-        self.faults[at] = replace(self.faults[at], consequences=tuple(dict.fromkeys(extra)))
+        if before.content is not None and before.content.segments_xor is not None:
+            extra = (*self.faults[at].consequences, "the accumulated checksum in the next log does not fit (-590)")
+            self.faults[at] = replace(self.faults[at], consequences=tuple(dict.fromkeys(extra)))
         return True
 
     def _severity_of(self, log: LogFacts) -> Severity:

@@ -11,6 +11,7 @@ from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION, DatabaseHeader
 from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME
 from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
 from tokar.sets.faults import COMMITTED_DAMAGED, Fault, FaultKind, Rules, Severity
+from tokar.sets.reach import reached_by
 from tokar.words import count_text, noun, some
 
 _SEGMENT_SIZE: Final = 4096
@@ -152,7 +153,9 @@ def _places(faults: list[PageFault]) -> str:
     )
 
 
-def log_fault(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> Fault | None:
+def log_fault(
+    log: LogFacts, severity: Severity, *, hard: bool, last: bool, databases: Iterable[DatabaseFacts] = ()
+) -> Fault | None:
     """Return what is wrong with a log by itself, as one fault with the rest as its consequences; None where nothing is.
 
     Args:
@@ -160,8 +163,9 @@ def log_fault(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> F
         severity: How bad it is that this log has a fault.
         hard: Whether hard recovery plays it.
         last: Whether it is the last one that will be played: there soft recovery may go on without a torn end.
+        databases: Those that it is played onto: it must reach what they say of it, whichever set they are in.
     """
-    found = [*_log_faults(log, severity, hard=hard, last=last)]
+    found = [*_log_faults(reached_by(log, databases), severity, hard=hard, last=last)]
     return replace(found[0], consequences=tuple(one.message for one in found[1:])) if found else None
 
 

@@ -294,7 +294,7 @@ def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRu
         misnamed = log.named_generation not in {None, log.generation}  # it stands for another one
         whole = None if misnamed else table.whole_copy(log, streams)
         severity = worst if whole is None else Severity.WARNING
-        fault = log_fault(log, severity, hard=False, last=last)
+        fault = log_fault(log, severity, hard=False, last=last, databases=facts.databases)
         if whole is not None:
             fault = table.fault_of_double(log, whole.facts.name)
         beyond = role in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP} and not table.is_twice(log)

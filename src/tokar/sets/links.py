@@ -68,8 +68,8 @@ def link(earlier: LogFacts, later: LogFacts) -> Link:
 def _link_content(earlier: LogFacts, later: LogFacts) -> Link:
     """Compare the content of a log with what the next one says of it, where both are known."""
     content = earlier.content
-    if content is not None and earlier.current and not content.not_verified and content.end < later.reaches:
-        return Link(LinkFault.CONTENT)
+    if content is not None and not content.not_verified and content.end < later.reaches:
+        return Link(LinkFault.CONTENT)  # the rest was lost, or it is an earlier state
     if content is None or content.segments_xor is None or later.previous_segments_xor is None:
         return Link(None, LinkProof.TIMES)
     if later.previous_segments_xor != content.segments_xor:
@@ -84,6 +84,8 @@ def altered(before: LogFacts, log: LogFacts, severity: Severity = Severity.ERROR
     """
     content = before.content
     full = content is not None and content.end + before.sector_size >= content.expected_size  # the last is a shadow
+    if content is not None and content.end < log.reaches and not before.current:
+        return Rules.LOG_SHORT.of_log(before, content.end, log.reaches, log.name, severity=severity, hard=hard)
     if not before.current or full:
         return Rules.LOG_ALTERED.of_log(before, log.name, severity=severity)
     words = before.generation, log.name, closed_name(before, log)

@@ -21,6 +21,7 @@ from tokar.sets.log_run import LogRun, follow, untold_beside
 from tokar.sets.logs import LogTable, stream_key, stream_of
 from tokar.sets.lost import lost_beside, without_beyond
 from tokar.sets.need import Basis, need_of
+from tokar.sets.reach import ends_before
 from tokar.sets.version import Order, Version
 from tokar.words import some
 
@@ -81,7 +82,7 @@ class ChainStart:
         bad = [one for fault in self.blocking if not fault.is_loss for one in fault.generations]
         last = self.played.get(run.stream)
         end = min((last.generation or 0) if last else 0, run.end, *(one - 1 for one in bad))
-        return range(run.logs[0].generation or 0 if run.logs else 0, end + 1)
+        return range(run.logs[0].generation or 0, end + 1) if run.logs else range(0)
 
     def unplayed(self, stream: bytes, versions: Iterable[Version]) -> Fault | None:
         """Return why a log is not placed although it continues the others; None where there is none."""
@@ -308,6 +309,9 @@ def _run(
         return own() | frozenset(_leading(logs, stream, start, databases))
 
     run = follow(logs, number, stream, start=start, floor=floor, hard=hard, wanted=wanted)
+    first = run.at(start)
+    if first is not None and ends_before(first.facts, databases) and not logs.versions(stream, start + 1):
+        return replace(run, logs=(), start=start + 1)  # it is of an earlier time, and nothing goes on from here
     named = ((run.at(at), created) for at, created in filter(None, map(_last_named, databases)))
     proven = (one.generation for one, created in named if one is not None and one.facts.created == created)
     return replace(run, proven=max(proven, default=0))
