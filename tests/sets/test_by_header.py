@@ -225,6 +225,37 @@ def test_a_database_is_not_placed_beside_the_logs_under_the_name_of_one(tmp_path
     assert {one.name for one in found.iterdir()} == {DATABASE, *logs(5, 7, attached=())}
 
 
+@pytest.mark.parametrize("how", ["chosen", "chosen of two", "named so", "with logs that stay"])
+def test_a_database_is_not_placed_beside_the_logs_under_the_name_of_one_however_they_come_there(
+    tmp_path: Path, how: str
+) -> None:
+    found, clean = logs(5, 7, attached=()), bytes(database(consistent_position=LogPosition(generation=7, sector=1)))
+    out, own = tmp_path / "out", DATABASE if how == "named so" else "edb00009.log"
+    sets = [{own: clean}, found] if how in {"chosen of two", "with logs that stay"} else [{own: clean, **found}]
+    paths = [tmp_path / f"{at}.tokar" for at in range(len(sets))]
+    for path, files in zip(paths, sets, strict=True):
+        done("create", "-q", "--all", path, write(path.with_suffix(""), files))
+    options: list[str | Path] = ["--only", "edb*"]
+    if how == "named so":
+        options = ["--to", f"{own}={out / 'edb00009.log'}"]
+    if how == "with logs that stay":
+        paths.pop()
+        options = ["--existing", "roll-forward"]
+        write(out, found)
+    result = tokar("restore", "--into", out, *options, *paths)
+    assert (result.exit_code, "would lie beside the logs under the name of one" in result.error) == (6, True)
+    assert not (out / "edb00009.log").exists()
+    done("restore", "--into", out, *(options if how != "named so" else ()), "--to", f"{own}={out / DATABASE}", *paths)
+    assert {DATABASE, "edb00009.log"} & {one.name for one in out.iterdir()} == {DATABASE}
+
+
+def test_a_database_that_is_chosen_alone_lies_beside_no_log_whatever_it_is_called(tmp_path: Path) -> None:
+    files = {**logs(5, 7, attached=()), "edb00009.log": CLEAN[DATABASE]}
+    done("create", "-q", "--all", tmp_path / "a.tokar", write(tmp_path / "in", files))
+    done("restore", "--only", "edb00009.log", "--into", tmp_path / "out", tmp_path / "a.tokar")
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["edb00009.log"]
+
+
 @pytest.mark.parametrize("name", ["e0000009.log", "edbtmp.log", "edb.log.dat"])
 def test_a_database_under_another_name_is_placed_beside_the_logs(tmp_path: Path, name: str) -> None:
     clean = bytes(database(consistent_position=LogPosition(generation=7, sector=1)))

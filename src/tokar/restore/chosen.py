@@ -376,7 +376,8 @@ def _judged(
     """Return sets with the verdict on the files that are asked for."""
     found = with_not_asked(judge_set(facts, without=without), facts, everything, len(chosen.archives))
     problems, outcome = tuple(unrecoverable(found, facts, "what was asked for")), outcome_of(found, facts)
-    return replace(chosen, outcome=outcome, left_out=_not_placed(found), problems=problems)
+    databases = without_copies(facts).databases
+    return replace(chosen, outcome=outcome, left_out=_not_placed(found), problems=problems, databases=databases)
 
 
 def _by_folder(chosen: ChosenSets) -> ChosenSets:

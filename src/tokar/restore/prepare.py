@@ -342,20 +342,28 @@ def _archives_set_aside(plan: Plan, content: MergedSet) -> Iterator[Problem]:
 
 def _among_logs(plan: Plan, chosen: ChosenSets) -> Iterator[Problem]:
     """Yield the databases that would lie beside the logs under the name of one, as recovery takes them for that."""
-    odd = {one.leaf for one in chosen.databases if has_name_of_log(one)}
-    logs, databases = {directory for directory, _ in plan.stays}, []
-    for directory, name, entry in plan.steps.placements() if odd else ():
-        found = parse_file_name(name)
-        if found.role in LOG_NAMES and (found.base or "").lower() == chosen.base:
-            if names.leaf(entry.raw_name, entry.encoding) in odd:
-                databases.append((directory, name, entry.number))
-            else:
-                logs.add(directory)
-    for directory, name, number in databases:
-        if directory in logs:
+    databases = {one.name for one in chosen.databases}
+    is_odd = any(map(has_name_of_log, chosen.databases))  # such a one need not have the token of a database
+
+    def is_database(entry: Entry) -> bool:
+        is_meant = is_odd or tokens.role(entry.token) is tokens.Role.DATABASE
+        return is_meant and entry.name in databases
+
+    found = [one for one in plan.steps.placements() if is_database(one[2]) and _base_of(one[1])] if databases else []
+    own = {entry.number for _, _, entry in found}
+    placed = ((directory, name) for directory, name, one in plan.steps.placements() if found and one.number not in own)
+    logs = {(directory, _base_of(name)) for directory, name in (*placed, *plan.stays)}
+    for directory, name, entry in found:
+        if (directory, _base_of(name)) in logs:
             what = "is a database, and would lie beside the logs under the name of one: recovery takes it for that"
             hint = "give it the name of a database: tokar restore --to NAME=PATH"
-            yield Problem(RestoreError(f"{names.printable(name)} {what}", path=directory, hint=hint), (number,))
+            yield Problem(RestoreError(f"{names.printable(name)} {what}", path=directory, hint=hint), (entry.number,))
+
+
+def _base_of(name: str) -> str:
+    """Return the base of a name under which the engine looks for a log; empty for any other name."""
+    found = parse_file_name(name)
+    return (found.base or "").lower() if found.role in LOG_NAMES else ""
 
 
 def _answer(one: NotPlaced) -> str:
