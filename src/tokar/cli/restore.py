@@ -391,6 +391,7 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
     result = run.result
     assert chosen.selection is not None
     assert chosen.recovery is not None
+    registered = [one for one in chosen.ranges if one.low]  # a current log is placed, and not registered
     return {
         "chain": chosen.selection.to_json(chosen.archives),
         "plans": [plan.to_json(iter) for plan in run.plans],
@@ -399,7 +400,7 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
             "generations": None,
             "registrations": [
                 {"set": part.label, **_registration_json(one)}
-                for part, one in zip(chosen.ranges, result.registrations if result else (), strict=False)
+                for part, one in zip(registered, result.registrations if result else (), strict=False)
             ],
             "next": list(run.next_steps),
             "never": [],

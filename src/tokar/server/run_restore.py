@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 
 from tokar import names, tokens
-from tokar.errors import InputError, LocationListError
+from tokar.errors import InputError, LocationListError, RestoreError
 from tokar.format import canonical_json
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
@@ -53,8 +53,8 @@ class SetPart:
 
     archive: Archive  # The archive, open
     entries: tuple[Entry, ...]  # The entries that are needed from it
-    generation_low: int  # Lowest log that is registered for it
-    generation_high: int  # Highest log that is registered for it
+    generation_low: int  # Lowest log that is registered for it; 0 where none is: it has nothing but a current log
+    generation_high: int  # Highest log that is registered for it; 0 as above
 
     @property
     def label(self) -> str:
@@ -80,19 +80,19 @@ class RestorationResult:
 
 
 def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> tuple[SetPart, ...]:
-    """Return chosen sets as the parts of a chain.
+    """Return chosen sets as the parts of a chain; one with nothing but a current log, which none registers, is last.
 
     Raises:
-        NotRestorableError: A set has no log, so that nothing can be registered for it; or a database is no copy from a
-            backup, and hard recovery refuses it.
-        RestoreError: A file is incomplete, or logs are missing that no server has.
+        NotRestorableError: A database is no copy from a backup, and hard recovery refuses it.
+        RestoreError: The set with the databases has no log, so that nothing can be registered for it; a file is
+            incomplete; or logs are missing that no server has.
         FormatError: An archive is damaged.
     """
-    parts = []
+    parts: list[SetPart] = []
     for one, archive, entries in zip(chosen.ranges, chosen.archives, chosen.entries, strict=True):
-        if not one.low:
+        if not one.low and not parts:
             message = f"{one.label} has no log under its number, so nothing can be registered for it"
-            raise NotRestorableError(message, hint="restore it without a server: tokar restore --into DIR ARCHIVE")
+            raise RestoreError(message, hint="restore it without a server: tokar restore --into DIR ARCHIVE")
         if not accept_incomplete:
             content = MergedSet([(archive, entries)])
             raise_first(incomplete_files(content.entries))
@@ -100,7 +100,7 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
     for fault in chosen.no_copies:
         raise NotRestorableError(f"{fault.message} ({fault.engine})", faults=chosen.no_copies, hint=fault.next_step)
     raise_first(chosen.problems)
-    return tuple(parts)
+    return tuple(sorted(parts, key=lambda one: not one.generation_low))
 
 
 def demand_reachable(parts: Sequence[SetPart]) -> SetFacts:
@@ -125,8 +125,9 @@ def demand_reachable(parts: Sequence[SetPart]) -> SetFacts:
     target = max(part.generation_high for part in parts)
     restorable(build_chain(sets), target, full=parts[0].archive.id)
     full, *later = sets
-    added = range(parts[0].generation_high + 1, target + 1)
-    _demand_same_databases(full.facts, [log for one in later for log in one.facts.logs if log.generation in added])
+    for part, one in zip(parts[1:], later, strict=True):
+        added = range(parts[0].generation_high + 1, target + 1 + (not part.generation_low))  # and the current log
+        _demand_same_databases(full.facts, [log for log in one.facts.logs if log.generation in added])
     return full.facts
 
 
@@ -248,7 +249,7 @@ class ServerRestore:
     ) -> None:
         self._paths = paths
         self._server = server
-        self._parts = parts
+        self._parts = [part for part in parts if part.generation_low]  # Those that are registered
         self._procedure = procedure
         self._request = request
         self._matcher = Matcher(
@@ -306,9 +307,13 @@ class ServerRestore:
         placing.commit(number)
 
     def _set_of(self, entry: Entry) -> int:
-        """Return which set brings a file; one that several sets have comes with the first."""
+        """Return which set brings a file; one that several sets have comes with the first.
+
+        The current log that is in a set alone comes with the last one that is registered (HRD-1).
+        """
         origin = self._merged.origin(entry)[0]
-        return next(number for number, part in enumerate(self._parts) if part.archive is origin)
+        last = len(self._parts) - 1
+        return next((number for number, part in enumerate(self._parts) if part.archive is origin), last)
 
     def _describe(self, error: BaseException) -> None:
         """Note with an error what became of each set, and of the service, where anything has."""
