@@ -66,6 +66,15 @@ def test_a_restore_is_refused_where_its_last_line_says_so(title: str, way: str, 
         assert result.exit_code == 0
 
 
+@pytest.mark.parametrize("how", [[], ["--dry-run"], ["--all-files"]])
+def test_a_restore_of_several_sets_of_logs_alone_says_that_it_is_refused(how: list[str], tmp_path: Path) -> None:
+    sets = [archive(tmp_path / f"{at}.tokar", part(at, at), kind="logs").path for at in (5, 6)]
+    result = tokar("restore", "--into", tmp_path / "out", *how, *sets)
+    last = result.stdout.splitlines()[-1]
+    refused = "REFUSED: no set with databases is here; the files alone: PART OF A CHAIN: needs a full that reaches 0x"
+    assert (result.exit_code, last.startswith(refused)) == (6, True), last
+
+
 @pytest.mark.parametrize("title", SETS)
 def test_a_verdict_and_its_exit_code_agree(title: str, tmp_path: Path) -> None:
     path = archive(tmp_path / "a.tokar", SETS[title], kind="collected").path

@@ -307,7 +307,8 @@ def as_refused(found: LastLine | None, error: ArchiveError) -> LastLine | None:
 
     Where something is lost beside what nobody could judge, that is the reason.
     """
-    if found is None or not passes(found) or found.loses:
+    is_part = found is not None and found.word is Word.PART_OF_A_CHAIN
+    if found is None or not (passes(found) or is_part) or found.loses:
         return found
     return replace(found, before=f"REFUSED: {error}; the files alone: ")
 
