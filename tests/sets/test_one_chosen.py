@@ -262,6 +262,26 @@ def test_a_damaged_full_of_one_of_two_streams_is_done_without(later: bool, tmp_p
         assert [Path(one["path"]).stem for one in result.json()["spared"]] == ["old"] * later
 
 
+@pytest.mark.parametrize("lacks_a_log", [True, False])
+def test_a_full_of_another_server_is_not_done_without_although_its_databases_have_the_same_names(
+    lacks_a_log: bool, tmp_path: Path
+) -> None:
+    mine = Signature(random=43)
+    named = logs(
+        5, 7, stream=OTHER_STREAM, attached=((r"C:\db\main.edb", mine), (r"C:\db\pub.edb", replace(mine, random=44)))
+    )
+    both = [dirty(5, 7, log_signature=OTHER_STREAM, signature=one) for one in (mine, replace(mine, random=44))]
+    whole = {DATABASE: bytes(both[0]), "pub.edb": bytes(both[1]), **named}
+    theirs = {one: data for one, data in whole.items() if one != name(6)} if lacks_a_log else damaged(whole)
+    sets = made(tmp_path, main=TOGETHER, between=part(8, 10), theirs=theirs)
+    for verb in (["check", "--content"], ["chain", "--content"]):
+        result = tokar(*verb, "--json", *sets)
+        found = result.json()
+        assert (result.exit_code, found["outcome"]["word"], found["spared"]) == (9, "NOT RESTORABLE", [])
+    assert planned(sets).exit_code == 6
+    assert planned([one for one in sets if one.stem != "theirs"]).exit_code == 0
+
+
 def two_histories(folder: Path, *, low: int = 5) -> list[Path]:
     """A full, and one of each of two histories after it, of which the second one needs the later logs."""
     found = logs(5, 9)

@@ -37,7 +37,7 @@ from tokar.sets.outcome import (
     weigh,
     worst,
 )
-from tokar.sets.start import ChainStart, choice_fault, databases_in, faults_alone, lacks
+from tokar.sets.start import ChainStart, choice_fault, databases_in, faults_alone, groups_of, lacks
 from tokar.sets.version import Version
 from tokar.words import logs_text, noun, some, spans
 
@@ -417,7 +417,9 @@ class Chain:
         if self.taken is None or start is None or start in self.taken:
             return False  # others may give logs; what is wrong with their own databases is nothing to it
         known = databases_in(self.sets[start])
-        return None not in known and any(not lacks(self.sets, at, [start]) for at in self.taken)
+        group = next((one for one in groups_of(self.starts) if any(each.number == start for each in one)), [])
+        among = self.taken.intersection(one.number for one in group)  # no other stream makes up for one (PAIR-13)
+        return None not in known and any(not lacks(self.sets, at, [start]) for at in among)
 
     @property
     def choice(self) -> Fault | None:
