@@ -12,6 +12,7 @@ from loose_facts import facts_of_folder
 from recovery_sets import DATABASE, DATABASE_SIGNATURE, OTHER_STREAM, database, dirty, logs, write
 
 from tokar.ese.values import LogPosition, Signature
+from tokar.sets.facts import ChainFacts
 from tokar.sets.faults import FaultKind, Severity
 from tokar.sets.judge import judge_set
 
@@ -101,16 +102,37 @@ def test_the_second_database_of_a_stream_is_not_called_absent_where_it_is_a_link
 ) -> None:
     files = {DATABASE: bytes(main), **logs(5, 7, attached=BOTH)}
     verdict = verdict_on(tmp_path, files, SECOND)
-    (fault,) = verdict.blocking
-    assert (fault.message, fault.severity) == (f"{SECOND} {TEXT}", Severity.ERROR)
-    assert [one.message for one in verdict.faults if "not here" in one.message] == []
+    (fault,) = (one for one in verdict.faults if SECOND in one.message)
+    assert fault.message == f"{SECOND} {TEXT}"
+    is_clean = bytes(main) == bytes(database())  # then it hangs on logs that nobody looked at
+    assert (fault.severity is Severity.ERROR, fault.is_open) == (not is_clean, is_clean)
 
 
-def test_a_link_is_missed_where_the_last_needed_log_names_no_database_although_it_must(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [5, 7], ids=["at the shutdown", "behind it"])
+def test_beside_a_database_that_was_shut_down_a_link_decides_where_something_stands_behind_that(
+    end: int, tmp_path: Path
+) -> None:
+    files = logs(5, end, attached=BOTH)
+    files["edb.log"] = files.pop(f"edb{end:05X}.log")
+    (last, *_) = (one for one in facts_of_folder(write(tmp_path / "logs", files), examine=True).logs if one.current)
+    assert last.content is not None
+    shut_down = LogPosition(generation=5, sector=last.content.end // last.sector_size)
+    files[DATABASE] = bytes(database(consistent_position=shut_down))
+    facts = facts_of_folder(write(tmp_path / "all", files), examine=True)
+    nobody_can_read = ChainFacts(is_halted=True, why_not="no records")
+    facts = replace(facts, databases=tuple(replace(one, chain=nobody_can_read) for one in facts.databases))
+    (fault,) = (one for one in judge_set(replace(facts, links=(SECOND,))).faults if SECOND in one.message)
+    assert (fault.message, fault.blocks) == (f"{SECOND} {TEXT}", end > 5)
+
+
+@pytest.mark.parametrize(("high", "committed"), [(7, 7), (6, 7)], ids=["needed", "committed"])
+def test_a_link_is_missed_where_the_last_needed_log_names_no_database_although_it_must(
+    high: int, committed: int, tmp_path: Path
+) -> None:
     """What is attached at the end the log before tells then, of a link as of any other database (`SFT-12`)."""
     at = LogPosition(generation=5, sector=1)
     first = logs(5, 6, attached=BOTH, attached_at=at)
-    main = dirty(5, 7, attach_position=at)
+    main = dirty(5, high, committed, attach_position=at)
     files = {DATABASE: bytes(main), **first, **logs(7, 7, after=first["edb00006.log"], attached=())}
     for links, severity in (((SECOND,), Severity.ERROR), ((), Severity.LOSS)):
         (fault,) = verdict_on(tmp_path, files, *links).blocking

@@ -14,7 +14,7 @@ from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import AttachedDatabase, LogFacts, SetFacts
 from tokar.sets.fault_list import LOGS_MISSING
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
-from tokar.sets.named import telling
+from tokar.sets.named import is_told_by_header, telling
 from tokar.sets.not_taken import is_named_as_database, named_in
 from tokar.words import some
 
@@ -43,10 +43,7 @@ def with_links(faults: Iterable[Fault], facts: SetFacts, runs: Iterable[Database
     by_key = {collision_key(leaf_of(name)): (name, decides) for name, decides in databases.items()}
     found = [_log_told(_database_told(fault, by_key), logs) for fault in faults]
     told = {name for fault in found for name in fault.files}
-    for name, decides in databases.items():
-        if name not in told:
-            severity = Severity.ERROR if decides else Severity.WARNING
-            found.append(Rules.DATABASE_LINKED.fault(name, files=(name,), severity=severity))
+    found += (_linked(name, decides) for name, decides in databases.items() if name not in told)
     strange = (name for name in logs.values() if name not in told)
     return [*found, *(Rules.LOG_LINKED.fault(one, files=(one,), severity=Severity.WARNING) for one in strange)]
 
@@ -82,39 +79,59 @@ def _is_database(name: str, named: Container[str]) -> bool:
     return is_named_as_database(leaf_of(name), named)
 
 
-def _databases(facts: SetFacts, runs: Iterable[DatabaseRun] = ()) -> Iterator[tuple[str, bool]]:
+def _linked(name: str, decides: bool | None) -> Fault:
+    """Return the fault of a link in the place of a database; a remark where it does not decide, or until that is known.
+
+    Args:
+        name: Its name.
+        decides: As in `_databases`.
+    """
+    fault = Rules.DATABASE_LINKED.fault(
+        name, files=(name,), severity=Severity.WARNING if decides is False else Severity.ERROR
+    )
+    return fault.until_looked_at() if decides is None else fault
+
+
+def _databases(facts: SetFacts, runs: Iterable[DatabaseRun] = ()) -> Iterator[tuple[str, bool | None]]:
     """Yield the links in the place of databases, each with whether it decides: a database of these logs is lacking.
 
     It is attached where logs end, and is neither here nor in another set; or they name none, and no database is here.
+    Where that hangs on logs that nobody looked at, it is None.
     """
     here = [one for one in facts.databases if not one.temporary]
     leaves = {collision_key(one.leaf) for one in here}
     known = facts.signatures | facts.elsewhere.keys()
     unread = {collision_key(one.leaf) for one in here if one.header is None}  # what is wrong with it is said of it
-    wanted: dict[str, set[Signature]] = {}
-    for one in _attached(facts, runs):
-        wanted.setdefault(collision_key(leaf_of(one.path)), set()).add(one.signature)
+    wanted: dict[str, dict[Signature, bool]] = {}
+    for one, is_sure in _attached(facts, runs):
+        own = wanted.setdefault(collision_key(leaf_of(one.path)), {})
+        own[one.signature] = is_sure or own.get(one.signature, False)
     alone = bool(facts.logs) and not here and not wanted
     named = named_in(facts)
     for name in facts.links:
         key = collision_key(leaf_of(name))
-        decides = not wanted[key] <= known and key not in unread if key in wanted else alone
-        if _is_database(name, named) and (decides or key not in leaves) and (here or facts.logs):
+        lacking = [is_sure for one, is_sure in wanted.get(key, {}).items() if one not in known and key not in unread]
+        decides = (any(lacking) or None) if lacking else (key not in wanted and alone)
+        if _is_database(name, named) and (decides is not False or key not in leaves) and (here or facts.logs):
             yield name, decides
 
 
-def _attached(facts: SetFacts, runs: Iterable[DatabaseRun]) -> Iterator[AttachedDatabase]:
-    """Yield what is attached where logs end: those that are played onto databases here, and those of other streams."""
+def _attached(facts: SetFacts, runs: Iterable[DatabaseRun]) -> Iterator[tuple[AttachedDatabase, bool]]:
+    """Yield what is attached where logs end: those that are played onto databases here, and those of other streams.
+
+    And whether that is sure: beside a database that was shut down somebody has to look at the records.
+    """
     for run in (run for run in runs if run.run):
-        known = run.facts.attached_at(run.end)
-        yield from known or ()
-        yield from telling(run)[-1].attached if known is None or run.need.low else ()
+        known, logs = run.facts.attached_at(run.end), telling(run)
+        is_told, nobody_looked = is_told_by_header(run, logs), run.facts.chain is None
+        yield from ((one, True) for one in known or ())
+        yield from ((one, is_told) for one in logs[-1].attached if is_told or nobody_looked)
     last: dict[Signature, LogFacts] = {}
     for log in facts.logs:
         if log.signature is not None and log.signature not in facts.owned_streams:
             before = last.get(log.signature)
             last[log.signature] = log if before is None else max(before, log, key=lambda one: one.generation or 0)
-    yield from (one for log in last.values() for one in log.attached)
+    yield from ((one, True) for log in last.values() for one in log.attached)
 
 
 def _logs(facts: SetFacts) -> Iterator[tuple[int, str]]:
@@ -124,14 +141,14 @@ def _logs(facts: SetFacts) -> Iterator[tuple[int, str]]:
         yield parse_file_name(leaf_of(name)).generation or last + 1, name
 
 
-def _database_told(fault: Fault, links: dict[str, tuple[str, bool]]) -> Fault:
+def _database_told(fault: Fault, links: dict[str, tuple[str, bool | None]]) -> Fault:
     """Return the fault of a database that is not here as that of a link, where one has its name."""
     if fault.kind is not FaultKind.DATABASE_NOT_HERE or len(fault.files) != 1:
         return fault
     name, decides = links.get(collision_key(leaf_of(fault.files[0])), ("", False))
     if not name or (fault.blocks and not decides):
         return fault
-    found = Rules.DATABASE_LINKED.fault(name, files=(name,), severity=Severity.ERROR if decides else Severity.WARNING)
+    found = _linked(name, decides)
     return replace(found, code=fault.code, databases=fault.databases)
 
 

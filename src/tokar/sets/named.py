@@ -57,8 +57,7 @@ def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool, bool]]
     And with whether that is sure: as far as nobody examined them, each of the last logs may be the end.
     """
     soft, logs = not run.need.hard, telling(run)
-    told_by_header = run.need.low or run.facts.is_unreadable_chain
-    stops = bool(soft and told_by_header and logs and is_attached_at(run.facts, run.need, logs))
+    stops = soft and is_told_by_header(run, logs)
     ends = islice(logs, min(max(len(sure_logs(run)), 1), len(logs)) - 1, None) if stops else ()
     sure = reduce(set.intersection, ({one.signature for one in log.attached} for log in ends)) if stops else set()
     for log in logs:
@@ -66,14 +65,24 @@ def _named_in(run: DatabaseRun) -> Iterator[tuple[AttachedDatabase, bool, bool]]
     yield from ((one, soft, True) for one in run.facts.attached_at(run.end) or ())
 
 
+def is_told_by_header(run: DatabaseRun, logs: Sequence[LogFacts]) -> bool:
+    """Return whether the header of the last log of a run says what is attached where it ends.
+
+    Beside a database that was shut down it does where nobody can read the records, and something stands behind that.
+    """
+    counts = run.need.low or run.facts.is_unreadable_chain
+    return bool(counts and logs and is_attached_at(run.facts, run.need, logs))
+
+
 def telling(run: DatabaseRun) -> Sequence[LogFacts]:
     """Return the logs of a run up to the last one whose header tells what is attached.
 
-    One that names no database although the database was attached before it was begun, and needs it, does not.
+    One that names no database although the database was attached before it was begun, and after, does not: it needs
+    that log, or its transactions are committed up to it.
     """
     header, logs, end = run.facts.header, run.run, len(run.run)
     since = header.attach_position.generation if header is not None and header.attach_position.is_set else 0
-    told = range(max(run.need.low, since + 1), run.need.high + 1) if since and run.need.low else range(0)
+    told = range(max(run.need.low, since + 1), run.need.committed + 1) if since and run.need.low else range(0)
     while end and not logs[end - 1].attached and not logs[end - 1].is_opaque and logs[end - 1].generation in told:
         end -= 1
     return logs[:end] if end else logs
