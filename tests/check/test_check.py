@@ -29,17 +29,20 @@ from tokar.errors import InputError, StorageError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.inspect import inspect_file
 from tokar.restore.place import place
-from tokar.sets import read
+from tokar.sets import backup_set, read, start
+from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from tokar.ese.inspect import Inspection
     from tokar.restore.ahead import ContentReader
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
+    from tokar.sets.facts import SetFacts
     from tokar.storage.bytesource import ByteSource
 
 Files = dict[str, bytes]
@@ -62,6 +65,20 @@ def path(tmp_path: Path) -> Path:
 def only(path: Path, **request: object) -> ArchiveCheck:
     (found,) = check([path], CheckRequest(**request)).archives  # type: ignore[arg-type] # the caller names fields
     return found
+
+
+@pytest.mark.parametrize("files", [backup(), crashed(), logs(5, 7)], ids=["copies", "crashed", "logs alone"])
+def test_one_archive_is_judged_once(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = []
+
+    def judge_once(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
+        judged.append(facts)
+        return judge_set(facts, without=without)
+
+    for module in (backup_set, start):
+        monkeypatch.setattr(module, "judge_set", judge_once)
+    check([archive(tmp_path / "set.tokar", files).path], CheckRequest())
+    assert len(judged) == 1
 
 
 def states(found: ArchiveCheck) -> dict[Rung, RungState]:

@@ -39,7 +39,7 @@ from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
 from tokar.sets.joining import build_chain
-from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import not_verified, unjudged_in
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.roles import LogRole
@@ -248,7 +248,7 @@ class _Check:
     def judge(self) -> None:
         """Judge what was read, which takes room: nothing is open any more."""
         if self.backup_set is not None:
-            self._verdict = judge_set(self.backup_set.facts)
+            self._verdict = self.backup_set.verdict
 
     def _follow(self, found: BackupSet, open_file: OpenFile, recorded: RecordedFacts | None = None) -> None:
         facts = found.facts

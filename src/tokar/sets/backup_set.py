@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -30,6 +30,7 @@ from tokar.format.twins import TwinArchive
 from tokar.format.verify import spare_damage, verify
 from tokar.sets.compared import with_states_compared
 from tokar.sets.facts import LogFacts, SetFacts, is_foreign
+from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import CHANGED_RECEIPT, RECEIPT_SUFFIX, Generations, read_receipt, receipt_path
 from tokar.sets.recorded import RecordedFacts
@@ -60,7 +61,7 @@ class NoSetError(InputError):
     """A receipt tells of a backup that failed: it made no set, and truncated nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BackupSet:
     """One set of a chain."""
 
@@ -91,6 +92,11 @@ class BackupSet:
     def generations(self) -> tuple[int, int] | None:
         """The lowest and the highest generation in it; None without logs."""
         return self.receipt or self.numbers or self.facts.generations
+
+    @cached_property
+    def verdict(self) -> SetVerdict:
+        """What becomes of it by itself: many ask that, and judging takes long."""
+        return judge_set(self.facts)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON, without the facts."""

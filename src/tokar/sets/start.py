@@ -226,10 +226,15 @@ def faults_alone(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[Fa
     if not backup_set.has_databases:
         facts = replace(facts, elsewhere=where_of((one.facts.source, one.facts) for one in starts))
     if not strays:
-        return [*judge_set(facts).faults]
+        return [*_verdict_on(facts, backup_set).faults]
     known = {id(log) for log in strays}
     left = replace(facts, logs=tuple(log for log in facts.logs if id(log) not in known))
     return [*judge_set(left).faults, Rules.STRAY_LOGS.of_logs(strays)]
+
+
+def _verdict_on(facts: SetFacts, backup_set: BackupSet, without: frozenset[int] = frozenset()) -> SetVerdict:
+    """Return the verdict on the facts of a set with those that others add: that on the set where none do."""
+    return backup_set.verdict if not without and facts == backup_set.facts else judge_set(facts, without=without)
 
 
 def _strays(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[LogFacts]:
@@ -262,7 +267,7 @@ def make_start(
 
     @cache
     def own() -> frozenset[int]:
-        return frozenset(map(id, judge_set(backup_set.facts, without=without).placed_logs()))
+        return frozenset(map(id, _verdict_on(backup_set.facts, backup_set, without).placed_logs()))
 
     runs = tuple(_run(logs, number, stream, databases, own) for stream, databases in streams.items())
     own.cache_clear()  # it takes much room, and the runs are known
@@ -274,7 +279,7 @@ def make_start(
     links = links_to_databases(facts, (one.facts for one in sets))
     facts = replace(facts, links=links, in_place=in_place_elsewhere(facts, others))
     hard = any(need_of(one).hard for one in without_copies(facts).databases)
-    verdict = judge_set(facts, without=without)
+    verdict = _verdict_on(facts, backup_set, without)
     return ChainStart(number, runs, hard, facts, verdict, {stream_of(log): log for log in verdict.placed_logs()})
 
 
