@@ -28,6 +28,7 @@ from tokar.restore.unrecoverable import damaged, given_up, of_a_chain, unplayed,
 from tokar.sets.apart import chosen_apart
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import no_copies, without_copies
+from tokar.sets.branch import beside_branch
 from tokar.sets.choose import NotRestorableError, full_called, restorable
 from tokar.sets.elsewhere import elsewhere
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
@@ -463,7 +464,7 @@ def with_way(chosen: ChosenSets, where: Sequence[str], *, sets: bool = True) -> 
 
 
 def _beside_branch(facts: SetFacts, branch: str) -> Collection[int]:
-    return LogTable(facts.logs).beside_branch(branch) if branch else ()
+    return beside_branch(LogTable(facts.logs), branch) if branch else ()
 
 
 def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:

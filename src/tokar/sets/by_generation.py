@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice, pairwise
-from typing import Any, Final, overload
+from typing import Any, Final, NamedTuple, overload
 
 from tokar.ese.values import LogTime
 from tokar.sets.facts import LogFacts
@@ -24,6 +24,18 @@ class Copy:
     facts: LogFacts  # The log there
 
 
+class CopiesOfOne(NamedTuple):
+    """Copies of one log among those of its generation."""
+
+    places: tuple[int, ...]  # Where they are among these, the best ones first
+    good: int  # How many of them are good
+    is_last: bool  # Whether no log goes on from it
+    leads_to: LogTime | None = None  # When the next log was created, where that alone tells them from others
+
+
+Arrangement = tuple[CopiesOfOne, ...]
+
+
 class LogsByGeneration:
     """Logs by generation, each with the number of its set, in a few bytes more than they take."""
 
@@ -31,6 +43,10 @@ class LogsByGeneration:
         self.logs: list[LogFacts] = []
         self.generations = array("i")
         self.sets = array("I")  # The number of the set of each
+        self._orders: dict[
+            Arrangement, Arrangement
+        ] = {}  # How the logs of generations go together: few, most are like others
+        self._kept: list[Arrangement | None] = []  # That of each generation, at its first log
 
     def add(self, log: LogFacts, generation: int, number: int) -> None:
         """Add a log of a set."""
@@ -88,6 +104,15 @@ class LogsByGeneration:
         places = self._within(generation, generation)
         return map(Copy, self.sets[places], self.logs[places])
 
+    def order(self, generation: int) -> Arrangement | None:
+        """Return how the logs of a generation that is here go together; None where that was not kept yet."""
+        return self._kept[bisect_left(self.generations, generation)] if self._kept else None
+
+    def keep_order(self, generation: int, order: Arrangement) -> None:
+        """Keep how the logs of a generation go together, which takes long to find out."""
+        self._kept = self._kept or [None] * len(self.logs)
+        self._kept[bisect_left(self.generations, generation)] = self._orders.setdefault(order, order)
+
 
 def logs_in_order(
     logs: list[LogFacts], *, key: Callable[[LogFacts], Any] = lambda log: (log.generation or 0, log.name)
@@ -103,6 +128,14 @@ def logs_in_order(
         return [one for _, alike in same for one in sorted(alike, key=key)]
     runs = (islice(logs, *ends) for ends in zip((0, *starts), (*starts, None), strict=True))
     return [*merge(*runs, key=key)] if starts else logs
+
+
+def log_at(logs: Sequence[LogFacts], generation: int) -> LogFacts | None:
+    """Return the log of a generation among logs in order, of each generation one; where no hole is, it is quick."""
+    place = generation - (logs[0].generation or 0) if logs else 0
+    if not 0 <= place < len(logs) or logs[place].generation != generation:
+        place = bisect_left(logs, generation, key=lambda log: log.generation or 0)
+    return logs[place] if place < len(logs) and logs[place].generation == generation else None
 
 
 class TimesByGeneration:

@@ -12,7 +12,6 @@ Microsoft Knowledge Base Q296787, Q237767, Q232938, Q192657.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from typing import Final
 
 from tokar.ese.values import Signature
 from tokar.sets.attaching import attaching_faults, is_of_other_history, open_end
-from tokar.sets.by_generation import GenerationRuns, TimesByGeneration
+from tokar.sets.by_generation import GenerationRuns, TimesByGeneration, log_at
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
 from tokar.sets.fault_list import FaultCounter, first_of, in_order
@@ -132,8 +131,7 @@ class DatabaseRun:
     def at(self, generation: int) -> LogFacts | None:
         """Return the log of a generation that recovery goes through."""
         logs = self.run if self.run and generation >= (self.run[0].generation or 0) else self.before
-        place = bisect_left(logs, generation, key=lambda log: log.generation or 0)
-        return logs[place] if place < len(logs) and logs[place].generation == generation else None
+        return log_at(logs, generation)
 
     @property
     def placed(self) -> list[LogFacts]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
 from tokar.sets.backup_set import BackupSet, FoundSets, examined
+from tokar.sets.branch import beside_branch
 from tokar.sets.chain import Chain, ChainVerdict, chain_faults, chain_verdict
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.fault_list import in_order, listed
@@ -35,7 +36,7 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     databases = [database for one in known for database in one.facts.databases]
     logs = LogTable(*(one.facts.logs for one in known), databases=databases)
     known = with_what_is_told(known, logs)
-    without = logs.beside_branch(branch, [one.label for one in known]) if branch else frozenset()
+    without = beside_branch(logs, branch, [one.label for one in known]) if branch else frozenset()
     apart = frozenset[int]()
     if without:
         full = [number for number, one in enumerate(known) if one.has_databases]

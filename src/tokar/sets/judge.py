@@ -101,7 +101,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
 
     Args:
         facts: What its files say; of several archives together, where they form a chain.
-        without: Logs, by identity, of another history than the one that is wanted (`LogTable.beside_branch`).
+        without: Logs, by identity, of another history than the one that is wanted (`beside_branch`).
     """
     apart, all_databases, whole = copies_left_out(facts), facts.databases, without_copies(facts)
     facts, temporary = _without_temporary(whole)

@@ -47,15 +47,18 @@ class LogNames:
         self._all: dict[bytes, _Names] = defaultdict(_Names)
         self._wanted: dict[bytes, _Names] = defaultdict(_Names)  # Of the histories that databases are of
         self._examples: dict[tuple[bytes, Name], LogFacts] = {}
+        self._common: dict[bytes, Name | None] = {}  # What was found, until more is noted
 
     def note(self, key: bytes, log: LogFacts) -> None:
         """Note what a log of a stream is called."""
+        self._common.clear()
         self._all[key].note(log)
         if log.has_engine_name and not log.current:
             self._examples.setdefault((key, (log.base, log.suffix)), log)
 
     def note_wanted(self, key: bytes, log: LogFacts) -> None:
         """Note what a log is called that is of the history of a database: no name of another history decides then."""
+        self._common.clear()
         self._wanted[key].note(log)
 
     def are_alike(self, key: bytes) -> bool:
@@ -64,7 +67,9 @@ class LogNames:
 
     def common(self, key: bytes) -> Name | None:
         """Return what the engine looks for in a stream; None where nothing tells."""
-        return (self._wanted[key].common if key in self._wanted else None) or self._all[key].common
+        if key not in self._common:
+            self._common[key] = (self._wanted[key].common if key in self._wanted else None) or self._all[key].common
+        return self._common[key]
 
     def right_name(self, key: bytes, log: LogFacts, *, current: bool = False) -> str:
         """Return the name of a log as the engine looks for it; empty where none can be given.

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from heapq import merge
 from itertools import chain, groupby
 from typing import Final
 
-from tokar.errors import InputError
 from tokar.ese.values import LogTime, Signature
-from tokar.names import leaf_of, printable
-from tokar.sets.by_generation import Copy, LogsByGeneration, TimesByGeneration
+from tokar.sets.by_generation import CopiesOfOne, Copy, LogsByGeneration, TimesByGeneration
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.file_faults import log_fault
@@ -28,8 +26,8 @@ from tokar.sets.log_names import LogNames
 from tokar.sets.need import need_of
 from tokar.sets.parted import goes_on, parts_of
 from tokar.sets.version import Order, Version, is_broken, is_whole, order_of
-from tokar.words import meant, some
 
+_ALONE: Final = (CopiesOfOne((0,), good=1, is_last=False),)  # of a generation that has one log
 _KNOWN: Final = 16  # How many generations are kept at hand: whoever asks for one asks for its neighbours
 
 
@@ -58,7 +56,7 @@ class LogTable:
         self._sets = sets
         self._streams: dict[bytes, LogsByGeneration] = {}
         self._opaque = LogsByGeneration()  # Those of formats whose header is not known, of all streams
-        self._known: dict[tuple[bytes | None, int], dict[object, Version]] = {}  # Of the generations asked for last
+        self._known: dict[tuple[bytes | None, int], list[Version]] = {}  # Of the generations asked for last
         self._names = LogNames()
         for number, logs in enumerate(sets):
             for log in logs:
@@ -105,25 +103,44 @@ class LogTable:
         found.sort()
         return found
 
-    def _at(self, stream: bytes | None, generation: int) -> dict[object, Version]:
-        """Return the logs of a generation, by what tells them apart; of no stream: those of unknown formats."""
+    def _at(self, stream: bytes | None, generation: int) -> list[Version]:
+        """Return the logs of a generation; of no stream: those of unknown formats."""
         key = stream, generation
         found = self._known.get(key)
         if found is None:
             logs = self._opaque if stream is None else self._streams.get(stream)
-            groups: dict[object, list[Copy]] = defaultdict(list)
-            for copy in logs.copies(generation) if logs is not None else ():
-                groups[self._own(copy.facts)].append(copy)
-            later = [*logs.copies(generation + 1)] if any(len(one) > 1 for one in groups.values()) and logs else []
-            parts = (part for own, copies in groups.items() for part in parts_of(own, copies, later))
-            found = {own: self._version(generation, copies, leads_to) for own, copies, leads_to in parts}
+            found = [] if logs is None else [*self._versions_in(logs, stream, generation)]
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[key] = found
         return found
 
-    def _version(self, generation: int, copies: list[Copy], leads_to: LogTime | None) -> Version:
-        stream, good, is_last = stream_of(copies[0].facts) or b"", {id(copies[0]): True}, False
+    def _versions_in(self, logs: LogsByGeneration, stream: bytes | None, generation: int) -> Iterator[Version]:
+        """Yield the logs of a generation; how they go together takes long to find out, and is kept."""
+        copies = [*logs.copies(generation)]
+        order = _ALONE[: len(copies)] if len(copies) < 2 else logs.order(generation)
+        if order is None:
+            order = tuple(self._order(copies, [*logs.copies(generation + 1)]))
+            logs.keep_order(generation, order)
+        for one in order:
+            alike = tuple(copies[place] for place in one.places)
+            own = stream if stream is not None else stream_of(alike[0].facts)
+            yield Version(own or b"", generation, alike, one.good, one.is_last, one.leads_to)
+
+    def _order(self, copies: list[Copy], later: Sequence[Copy]) -> Iterator[CopiesOfOne]:
+        """Yield which logs of a generation are copies of one, the best ones first; `later`: those of the next one."""
+        groups: dict[object, list[Copy]] = defaultdict(list)
+        for copy in copies:
+            groups[self._own(copy.facts)].append(copy)
+        places = {id(copy): at for at, copy in enumerate(copies)}
+        for alike in groups.values():
+            for part, leads_to in parts_of(alike, later):
+                good, is_last = self._sort(part)
+                yield CopiesOfOne(tuple(places[id(one)] for one in part), good, is_last, leads_to)
+
+    def _sort(self, copies: list[Copy]) -> tuple[int, bool]:
+        """Put the best copies first; return how many of them are good, and whether no log goes on from any."""
+        good, is_last = {id(copies[0]): True}, False
         if len(copies) > 1:  # else it is the best one in any case
             good = {id(one): is_whole(one.facts) and self.contradicting(one.facts) is None for one in copies}
             is_last = all(link(one.facts, each).fault for one in copies for each in self._later(one.facts))
@@ -131,7 +148,7 @@ class LogTable:
             for one in copies if full else ():
                 good[id(one)] &= not any(order_of(one.facts, other) is Order.EARLIER for other in full)
             copies.sort(key=lambda one: (not good[id(one)], not self.finds(one.facts), one.facts.current, one.at))
-        return Version(stream, generation, tuple(copies), sum(good.values()), is_last, leads_to)
+        return sum(good.values()), is_last
 
     @staticmethod
     def _own(log: LogFacts) -> object:
@@ -140,7 +157,7 @@ class LogTable:
 
     def versions(self, stream: bytes, generation: int) -> list[Version]:
         """Return the logs that share a stream and a generation: more than one where histories parted."""
-        return [*self._at(stream, generation).values()]
+        return [*self._at(stream, generation)]
 
     def whole_copy(self, log: LogFacts, streams: Iterable[bytes], beside: Iterable[LogFacts] = ()) -> Copy | None:
         """Return a whole copy of a log that is not whole; None where there is none, or it is whole.
@@ -165,7 +182,11 @@ class LogTable:
         if stream is None or log.generation is None:
             return None
         found = self._at(stream, log.generation)
-        return found.get(self._own(log)) or next((one for one in found.values() if one.is_one_of({id(log)})), None)
+        alike = [one for one in found if any(copy.facts is log for copy in one.copies)]
+        if not alike:
+            own = self._own(log)
+            alike = [one for one in found if self._own(one.facts) == own]
+        return alike[0] if len(alike) == 1 else None  # which of the parts of one it is nobody knows
 
     def of_stream(self, stream: bytes) -> Iterator[Version]:
         """Yield all logs of a stream, by generation."""
@@ -229,62 +250,15 @@ class LogTable:
         """
         own = self.versions(stream, generation)
         is_after = before is not None and before.facts.is_opaque
-        return own if own and is_after else [] if own else [*self._at(None, generation).values()]
+        return own if own and is_after else [] if own else [*self._at(None, generation)]
 
     def preceding(self, version: Version) -> list[Version]:
         """Return the logs that one continues; there can only be one, unless numbers are all there is to go by."""
         found = self.versions(version.stream, version.generation - 1)
         return [one for one in found if goes_on(one.facts, one.leads_to, version.facts)]
 
-    def _found(self, signature: Signature, generation: int) -> Collection[Version]:
-        return (self._at(stream_key(signature), generation) or self._at(None, generation)).values()
-
-    def beside_branch(self, name: str, labels: Sequence[str] = ("",)) -> frozenset[int]:
-        """Return the logs, by identity, that are of another history than the log of a name.
-
-        Args:
-            name: The name of a log of the wanted history; behind the name of its archive and a colon where there are
-                several of that name.
-            labels: What the sets are called.
-
-        Raises:
-            InputError: There is no log of that name, or several.
-        """
-        branch = self._named(name, labels)
-        line = [branch]
-        while before := self.preceding(line[-1]):
-            line.append(before[0])
-        others = [one for kept in line for one in self.versions(kept.stream, kept.generation) if one != kept]
-        gone = {id(one.facts): one for one in others}
-        while others:
-            others = [later for one in others for later in self.following(one) if id(later.facts) not in gone]
-            gone |= {id(one.facts): one for one in others}
-        return frozenset(id(copy.facts) for one in gone.values() for copy in one.copies)
-
-    def _named(self, name: str, labels: Sequence[str]) -> Version:
-        ways: tuple[Callable[[Copy], str], ...] = (
-            lambda copy: copy.facts.name,
-            lambda copy: copy.facts.leaf,
-            lambda copy: f"{leaf_of(labels[copy.at])}:{copy.facts.name}",
-        )
-        for way in ways:
-            found = {
-                (leaf_of(labels[copy.at]), copy.facts.name): one
-                for one in self.all()
-                for copy in one.copies
-                if way(copy) == name
-            }
-            if len({id(one.facts) for one in found.values()}) > 1:
-                listed = some(f"{label}:{own}" if label else own for label, own in sorted(found))
-                raise InputError(f"several logs are called {printable(name)}", hint=f"name one of {listed}")
-            if found:
-                return next(iter(found.values()))
-        hint = meant(
-            name,
-            (copy.facts.name for one in self.all() for copy in one.copies),
-            "tokar inspect --entries ARCHIVE lists them",
-        )
-        raise InputError(f"no log here is called {printable(name)}", hint=hint)
+    def _found(self, signature: Signature, generation: int) -> list[Version]:
+        return self._at(stream_key(signature), generation) or self._at(None, generation)
 
     def distinct(self, signature: Signature, generation: int) -> list[LogFacts]:
         """Return the logs of a generation in a stream, each once; where there are none, those of unknown formats."""

@@ -14,33 +14,32 @@ from tokar.sets.by_generation import Copy
 from tokar.sets.facts import LogFacts
 from tokar.sets.links import LinkProof, link
 
-Part = tuple[object, list[Copy], LogTime | None]
-"""What tells a log from others, its copies, and when the next log was created where that alone tells them apart."""
+Part = tuple[list[Copy], LogTime | None]
+"""Copies of a log, and when the next log was created where that alone tells them from others."""
 
 
-def parts_of(own: object, copies: list[Copy], later: Sequence[Copy]) -> Iterator[Part]:
+def parts_of(copies: list[Copy], later: Sequence[Copy]) -> Iterator[Part]:
     """Yield the copies of a log, those apart that different next logs go on from: histories parted inside it.
 
     Args:
-        own: What tells the log from others of its generation.
         copies: Its copies.
         later: All copies of the logs of the next generation.
     """
     if len(copies) < 2 or not later:
-        yield own, copies, None
+        yield copies, None
         return
     found = _by_content(copies, later)
     if len(found) < 2:
         found = _by_place(copies, later)
     if len(found) < 2:
-        yield own, copies, None
+        yield copies, None
         return
     placed = {id(one) for alike in found.values() for one in alike}
     for at, (told, alike) in enumerate(found.items()):
         begun = {digest for one in alike for digest in (one.facts.digest, *one.facts.goes_on_from)}
         more = [one for one in copies if id(one) not in placed and (one.facts.digest in begun or at + 1 == len(found))]
         placed.update(map(id, more))
-        yield (own, told), [*alike, *more], told if isinstance(told, LogTime) else None
+        yield [*alike, *more], told if isinstance(told, LogTime) else None
 
 
 def _by_content(copies: Sequence[Copy], later: Sequence[Copy]) -> dict[object, list[Copy]]:
