@@ -5,6 +5,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Annotated, Final
 
 from tokar.errors import InputError
@@ -66,6 +67,7 @@ class Attachment:
 _SHARED: Final = tuple(one.name for one in fields(_Entry) if one.name != "names_size")  # the same in both classes
 
 
+@lru_cache(maxsize=16)  # most logs have those of the log before
 def parse_attachments(area: bytes) -> tuple[Attachment, ...]:
     """Return the attachments in the area of a header, in order.
 

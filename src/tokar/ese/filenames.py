@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from tokar.errors import InputError
@@ -75,6 +76,7 @@ _SUFFIX_ROLES: Final = {
 }
 
 
+@lru_cache(maxsize=64)
 def parse_file_name(name: str, base: str | None = None) -> FileName:
     """Return what a leaf name claims. Case does not matter.
 

@@ -157,7 +157,16 @@ def _codes(record: type[Record]) -> Iterator[tuple[str, str]]:
 
 def assemble(record: Any, values: Iterator[Any]) -> Any:
     """Return a record from the plain values of its fields, in their order."""
+    if (names := _names_of_flat(record)) is not None:
+        return record(**dict(zip(names, values, strict=False)))  # what follows them is for the next record
     return record(**{name: assemble(kind, values) if kind else next(values) for name, kind, _ in _members(record)})
+
+
+@_remember
+def _names_of_flat(record: type[Record]) -> tuple[str, ...] | None:
+    """Return the names of the fields of a record, none of which is a record or varies in length; None for others."""
+    is_plain = is_flat(record) and not _sized(record)
+    return tuple(name for name, _, _ in _members(record)) if is_plain else None
 
 
 @_remember

@@ -120,6 +120,10 @@ class Signature(Record):
         """False for the all-zero signature: never belonged to a log stream."""
         return self != NO_SIGNATURE
 
+    def __hash__(self) -> int:
+        """Hash the random number, which tells it from others: whoever looks a stream up asks for every log."""
+        return hash(self.random)
+
     def __str__(self) -> str:
         """Print as esentutl does."""
         moment = str(self.created).rsplit(" ", 1)[0]

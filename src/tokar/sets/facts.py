@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from tokar import names, tokens
@@ -311,7 +312,7 @@ class LostFile:
     is_part: bool = False  # Whether it is here, and only a part of it is lost
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SetFacts:
     """What the files of one set say of themselves."""
 
@@ -374,7 +375,7 @@ class SetFacts:
         known = {one.name: one.header.signature for one in self.databases if one.header is not None}
         return {name: lay[signature] for name, signature in known.items() if signature in lay}
 
-    @property
+    @cached_property
     def were_verified(self) -> bool:
         """Whether pages and segments of each database and log with a readable header were verified, now or before."""
         looked_at = {one.pages is not None for one in self.databases if one.header is not None}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from tokar.sets.facts import LogFacts
@@ -51,6 +52,7 @@ class Link:
 BY_NUMBER: Final = Link(None, None)
 
 
+@lru_cache(maxsize=64)
 def link(earlier: LogFacts, later: LogFacts) -> Link:
     """Return how two logs of neighbouring generations go together."""
     if later.generation is None or earlier.generation is None or later.generation != earlier.generation + 1:

@@ -45,6 +45,7 @@ _SPELLINGS: Final = ("08X", "05X", "08x", "05x")  # of the number in a name
 _LONGEST_SUFFIX: Final = 4
 _SIZE_AT: Final = _REPORT_REST.index("size")
 _NAMED: Final = [*_OWN].index("named_generation")
+_AT_HAND: Final = 64  # of so many logs what was unpacked last is kept: who reads one reads its neighbours, and again
 _FORM: Final = ("spelling", "end")  # of a name with a number; with one more where it begins as that of the log
 
 
@@ -80,7 +81,7 @@ def packed(cls: ClassT) -> ClassT:
         return type(other) is type(self) and (self.own, self.shared) == (other.own, other.shared)
 
     def key(self: Any) -> int:
-        return hash((self.own, self.shared))
+        return hash(self.own or self.shared)
 
     kept = {name: one for name, one in vars(cls).items() if name not in {*declared, "__dict__", "__weakref__"}}
     own = {"__slots__": ("own", "shared"), "__init__": begin, "__eq__": same, "__hash__": key}
@@ -169,6 +170,7 @@ def _reader(name: str, others: list[str], place: int) -> Callable[[Any], Any]:
     return number
 
 
+@lru_cache(maxsize=_AT_HAND)
 def _text(log: Any, name: str) -> str:
     if name == "note":
         return _kept_text(log, name)
@@ -194,6 +196,7 @@ def _content_size(log: Any) -> int:
     return _REPORT_PACKER.size + int.from_bytes(log.own[_PACKER.size : _PACKER.size + 2], "little")
 
 
+@lru_cache(maxsize=_AT_HAND)
 def _content(log: Any) -> LogReport | None:
     absent, rest = log.shared[:2]
     if rest is None:
@@ -201,7 +204,6 @@ def _content(log: Any) -> LogReport | None:
     return _report(log.own[_PACKER.size : _PACKER.size + _content_size(log)], absent, rest, log.size)
 
 
-@lru_cache(maxsize=256)
 def _report(data: bytes, absent: tuple[str, ...], rest: tuple[Any, ...], size: int) -> LogReport:
     counts: dict[str, Any] = dict(zip(_REPORT, _REPORT_PACKER.unpack_from(data)[1:], strict=True))
     counts |= {name: None for name in _REPORT if name in absent and name not in _OWN}

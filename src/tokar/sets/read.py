@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from tokar import names, tokens
 from tokar.ese.checkpoint import Checkpoint
@@ -438,13 +438,15 @@ def _streaming(file: SetFile, identity: Identity) -> StreamingFacts:
 
 def _log(file: SetFile, seen: Inspection) -> LogFacts:
     identity, header = seen.identity, seen.identity.header
-    named = _named_log(file, damaged=identity.damaged, note=identity.note, generation=identity.generation)
     if not isinstance(header, LogHeader):
-        return named
+        return _named_log(file, damaged=identity.damaged, note=identity.note, generation=identity.generation)
     if header.generation <= 0:
         return _named_log(file, damaged=True, note=f"its header says generation {header.generation}, which no log has")
-    return replace(
-        named,
+    return _named_log(
+        file,
+        damaged=identity.damaged,
+        note=identity.note,
+        generation=identity.generation,
         signature=header.signature,
         created=header.created,
         previous_created=header.previous_created,
@@ -463,8 +465,10 @@ def _log(file: SetFile, seen: Inspection) -> LogFacts:
     )
 
 
-def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generation: int | None = None) -> LogFacts:
-    """Return what the name of a log says."""
+def _named_log(
+    file: SetFile, *, damaged: bool = False, note: str = "", generation: int | None = None, **more: Any
+) -> LogFacts:
+    """Return what the name of a log says, with what its header does."""
     by_name = file.by_name
     return LogFacts(
         **_base(file),
@@ -475,6 +479,7 @@ def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generati
         base=by_name.log_base,
         service_base=tokens.BASES.get(file.profile, ""),
         current=by_name.role is NameRole.CURRENT_LOG,
+        **more,
     )
 
 
