@@ -271,6 +271,18 @@ def test_of_two_fulls_that_both_closed_the_log_in_which_they_parted_a_branch_dec
     assert both.recovered(tmp_path / "out") in both.known
 
 
+@pytest.mark.slow
+def test_of_encrypted_fulls_that_parted_the_same_is_said_with_the_key_and_without(tmp_path: Path) -> None:
+    """A third set has the log in which they parted once more, under a digest of its own."""
+    both, states, key = histories("ntdsbcli"), states_of("ntdsbcli"), make_identity(tmp_path, "key")
+    parted = f"edb{header_of(both.own[0][CURRENT]).generation:05X}.log"
+    own = states["closed"]
+    sets = [own, states["other, closed"], {parted: own[parted]}]
+    paths = archives(tmp_path, sets, ("--recipients-file", f"{key}.pub"))
+    assert said_of(paths, ("--identity", key)) - {Word.NOT_PROVEN} == {Word.RESTORABLE}
+    assert said_of(paths) <= {Word.RESTORABLE, Word.NOT_PROVEN}
+
+
 def test_copies_of_one_log_beside_which_the_same_next_log_lies_disagree_still(tmp_path: Path) -> None:
     both = histories("ntdsbcli")
     own, parted = both.own[-1], header_of(both.own[0][CURRENT]).generation

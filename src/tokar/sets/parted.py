@@ -8,11 +8,13 @@ that log, as it is where its archive is all that is here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations, product
 
 from tokar.ese.values import LogTime
 from tokar.sets.by_generation import Copy
 from tokar.sets.facts import LogFacts
 from tokar.sets.links import LinkProof, link
+from tokar.sets.version import differ
 
 Part = tuple[list[Copy], LogTime | None]
 """Copies of a log, and when the next log was created where that alone tells them from others."""
@@ -36,10 +38,15 @@ def parts_of(copies: list[Copy], later: Sequence[Copy]) -> Iterator[Part]:
         return
     placed = {id(one) for alike in found.values() for one in alike}
     for at, (told, alike) in enumerate(found.items()):
-        begun = {digest for one in alike for digest in (one.facts.digest, *one.facts.goes_on_from)}
-        more = [one for one in copies if id(one) not in placed and (one.facts.digest in begun or at + 1 == len(found))]
+        rest = [one for one in copies if id(one) not in placed]
+        more = [one for one in rest if at + 1 == len(found) or any(_may_be_of(one.facts, own.facts) for own in alike)]
         placed.update(map(id, more))
         yield [*alike, *more], told if isinstance(told, LogTime) else None
+
+
+def _may_be_of(log: LogFacts, own: LogFacts) -> bool:
+    """Return whether a copy may be one of the history of another: of the same bytes, or the beginning of that."""
+    return log.digest in own.goes_on_from or not differ(log, own)
 
 
 def _by_content(copies: Sequence[Copy], later: Sequence[Copy]) -> dict[object, list[Copy]]:
@@ -58,14 +65,17 @@ def _by_place(copies: Sequence[Copy], later: Sequence[Copy]) -> dict[object, lis
     It tells nothing of copies with the same bytes, or of which nobody knows whether these are the same.
     """
     found: dict[object, list[Copy]] = {}
-    led: dict[bytes | None, set[LogTime]] = {}
+    if len({each.facts.created for each in later}) < 2:
+        return found
     for one in copies:
         following = {each.facts.created for each in later if _lies_beside(one, each) and _goes_by_times(one, each)}
-        led.setdefault(one.facts.comparable, set()).update(following)
-        if len(following) == 1:
-            found.setdefault(following.pop(), []).append(one)
-    is_told = None not in led and all(len(times) < 2 for times in led.values())
-    return found if is_told else {}
+        if len(following) > 1:
+            return {}
+        for created in following:
+            found.setdefault(created, []).append(one)
+    pairs = combinations(found.values(), 2)
+    are_told = all(differ(one.facts, other.facts) for own, its in pairs for one, other in product(own, its))
+    return found if are_told else {}
 
 
 def _lies_beside(one: Copy, other: Copy) -> bool:

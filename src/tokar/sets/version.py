@@ -131,7 +131,7 @@ class Version:
             copy
             for copy in self.whole[1:]
             if copy.at != first.at
-            and _differ(copy.facts, first.facts)
+            and differ(copy.facts, first.facts)
             and (first.facts.current or not copy.facts.current or self.is_last)
         )
 
@@ -142,8 +142,8 @@ class Version:
         return not first.is_opaque and any(order_of(first, one) is Order.UNTOLD for one in others)
 
 
-def _differ(one: LogFacts, other: LogFacts) -> bool:
-    """Whether two copies are known to hold unlike bytes.
+def differ(one: LogFacts, other: LogFacts) -> bool:
+    """Return whether two copies are known to hold unlike bytes.
 
     Where content is encrypted, what was found in it tells, with a key as without: all that recovery reads is under the
     accumulated checksum. Logs of format 7 have none; theirs is compared where it was read.
