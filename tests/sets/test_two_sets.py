@@ -48,6 +48,7 @@ STRAYS = {f"old/{one}": data for one, data in logs(3, 5, stream=OTHER_STREAM).it
 AHEAD = LogPosition(generation=7, sector=3, byte=9)  # behind what is in SHORTER
 ATTACHED = {DATABASE: bytes(dirty(5, 7, attach_position=AHEAD)), **part(5, 6)}
 STOPPED = {DATABASE: bytes(database(consistent_position=AHEAD))}
+OLDER_BESIDE = {**STOPPED, "main (2).edb": bytes(database())}
 OLD_LOGS = logs(5, 8, update_minor=0, checkpoint=AHEAD)  # of a format that does not repeat what was written before
 OLD_CUT = {**OLD_LOGS, name(7): OLD_LOGS[name(7)][: 3 * 4096].ljust(len(OLD_LOGS[name(7)]), b"\0")}
 OLD_FIRST = {DATABASE: bytes(dirty(5, 8)), **{name(at): OLD_CUT[name(at)] for at in (5, 6, 7)}}
@@ -93,11 +94,20 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
         Word.PART_OF_A_CHAIN,
     ),
     "attached in the last needed log, which is in the later one": (ATTACHED, part(7, 7), YES),
-    "attached behind the end of the last needed log": (ATTACHED, SHORTER, NOT),
     "a log to the checkpoint of the next one": (
         {**OLD_FIRST, name(7): OLD_LOGS[name(7)]},
         {name(8): OLD_LOGS[name(8)]},
         YES,
+    ),
+    "shut down, beside an older copy that no log names": (
+        OLDER_BESIDE,
+        part(7, 8),
+        YES,
+    ),
+    "shut down, beside an older copy, and a hole behind": (
+        OLDER_BESIDE,
+        part(8, 9),
+        NOT,
     ),
     "shut down, and a hole behind": (CLEAN, part(8, 10), NOT),
     "the last one of another server": (COPY, {**part(8, 8), name(9): FOREIGN[name(9)]}, YES),
@@ -161,6 +171,14 @@ def test_a_log_that_ends_before_the_checkpoint_in_the_next_one_is_short_whicheve
     assert [*unlike_together(sets)] == []
     result = tokar("check", "--content", *sets)
     ends = f"NOT RESTORABLE: {DATABASE}: {name(7)} ends at 0x3000, before 0x3009, a position in it that {name(8)} gives"
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (9, ends)
+
+
+def test_a_needed_log_that_ends_before_the_database_was_attached_is_short_whichever_set_has_it(tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", ATTACHED), made(tmp_path, "logs", SHORTER)]
+    assert [*unlike_together(sets)] == []
+    result = tokar("check", "--content", *sets)
+    ends = f"NOT RESTORABLE: {name(7)} ends at 0x2000, before 0x3009, a position in it that {DATABASE} gives"
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (9, ends)
 
 

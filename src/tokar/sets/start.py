@@ -260,7 +260,7 @@ def make_start(
     """
     backup_set = sets[number]
     streams: dict[bytes, list[DatabaseFacts]] = {}
-    for database in without_copies(backup_set.facts).databases:
+    for database in _databases_of(backup_set.facts, sets):
         stream = _stream_of(database, logs)
         if stream is not None:
             streams.setdefault(stream, []).append(database)
@@ -281,6 +281,14 @@ def make_start(
     hard = any(need_of(one).hard for one in without_copies(facts).databases)
     verdict = _verdict_on(facts, backup_set, without)
     return ChainStart(number, runs, hard, facts, verdict, {stream_of(log): log for log in verdict.placed_logs()})
+
+
+def _databases_of(facts: SetFacts, sets: Iterable[BackupSet]) -> Sequence[DatabaseFacts]:
+    """Return the databases of a set that recovery finds: logs of any set may name one of several copies (`PAIR-4`)."""
+    signatures = [one.header.signature for one in facts.databases if one.header is not None]
+    if len(signatures) == len({*signatures}):
+        return facts.databases
+    return without_copies(replace(facts, logs=tuple(log for one in sets for log in one.facts.logs))).databases
 
 
 def _stream_of(database: DatabaseFacts, logs: LogTable) -> bytes | None:
