@@ -62,6 +62,11 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "a snapshot, and its current log once it was closed": (SNAPSHOT, part(7, 10), YES),
     "a snapshot, and its current log of a later time": (BEGUN, {"edb.log": ALL[name(7)]}, YES),
     "a snapshot, and its current log of an earlier time": (SNAPSHOT, {"edb.log": BEGUN["edb.log"]}, YES),
+    "a snapshot, its current log written on and closed under another name": (
+        BEGUN,
+        {"edb00007 - Copy.log": ALL[name(7)]},
+        YES,
+    ),
     "a snapshot, its current log written on and closed": (BEGUN, part(7, 10), YES),
     "a snapshot, its current log written on, and closed nowhere": (BEGUN, part(8, 10), NOT),
     "a damaged copy in the later one": (COPY, {**part(8, 10), **damaged(7)}, YES),
@@ -180,6 +185,15 @@ def test_a_needed_log_that_ends_before_the_database_was_attached_is_short_whiche
     result = tokar("check", "--content", *sets)
     ends = f"NOT RESTORABLE: {name(7)} ends at 0x2000, before 0x3009, a position in it that {DATABASE} gives"
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (9, ends)
+
+
+def test_a_current_log_and_a_closed_one_under_another_name_disagree_where_that_does_not_begin_with_it(
+    tmp_path: Path,
+) -> None:
+    sets = [made(tmp_path, "full", BEGUN), made(tmp_path, "logs", {"edb00007 - Copy.log": OTHER[name(7)]})]
+    assert [*unlike_together(sets)] == []
+    result = tokar("check", "--content", *sets)
+    assert (result.exit_code, "and its bytes differ" in result.stdout.splitlines()[-1]) == (9, True)
 
 
 def test_logs_that_end_before_a_database_was_shut_down_are_not_placed_from_another_set(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ class Version:
             if copy.at != first.at
             and differ(copy.facts, first.facts)
             and (first.facts.current or not copy.facts.current or self.is_last)
+            and not (first.facts.current and order_of(first.facts, copy.facts) is Order.EARLIER)
         )
 
     @property
