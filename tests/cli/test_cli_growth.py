@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 FEW = 10
 MANY = 1000  # in the torture run
 KINDS = ("good", "faulty")
+_ALL = ("--all-files", "--accept-unrecoverable")
 _OVER = ("--existing", "set-aside", "--tree")
 VERBS = {
     "create": ("create", "--force", "-q", "{out}", "{folder}"),
@@ -82,10 +83,11 @@ VERBS = {
     "chain": ("chain", "{archive}"),
     "chain --json": ("chain", "--json", "{archive}"),
     "restore --dry-run": ("restore", "--dry-run", "--into", "{out}", "{archive}"),
+    "restore --dry-run --tree": ("restore", "--dry-run", *_ALL, "--tree", "{out}.d", "{archive}"),
     "restore --json": ("restore", "--dry-run", "--json", "--all-files", "--into", "{out}", "{archive}"),
-    "restore": ("restore", "--all-files", "--accept-unrecoverable", "--tree", "{out}.d", "{archive}"),
-    "restore over": ("restore", "--all-files", "--accept-unrecoverable", *_OVER, "{old}", "{archive}"),
-    "restore again": ("restore", "--all-files", "--accept-unrecoverable", "--tree", "{out}.d", "{archive}"),
+    "restore": ("restore", *_ALL, "--tree", "{out}.d", "{archive}"),
+    "restore over": ("restore", *_ALL, *_OVER, "{old}", "{archive}"),
+    "restore again": ("restore", *_ALL, "--tree", "{out}.d", "{archive}"),
     "extract": ("extract", "--force", "-o", "{out}", "{archive}", "main.edb"),
     "salvage": ("salvage", "--force", "--json", "{damaged}", "{out}"),
     "salvage text": ("salvage", "--force", "{damaged}", "{out}"),
@@ -317,7 +319,7 @@ def peak(work: Callable[[], object]) -> int:
 HOLDING = (
     *("create", "verify", "verify --content", "inspect", "inspect folder", "extract", "restore --dry-run"),
     *("check", "check folder", "check --content", "chain", "replay", "recover", "inspect folder --json"),
-    *("salvage", "salvage text", "restore", "restore over"),
+    *("salvage", "salvage text", "restore", "restore over", "restore --dry-run --tree"),
 )
 MOST = 500
 """Bytes of memory that a log may take; each row is held to less, but for those that come near it."""

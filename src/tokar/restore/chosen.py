@@ -29,6 +29,7 @@ from tokar.sets.apart import chosen_apart
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import no_copies, without_copies
 from tokar.sets.branch import beside_branch
+from tokar.sets.by_generation import ends_of
 from tokar.sets.choose import NotRestorableError, full_called, restorable
 from tokar.sets.elsewhere import elsewhere
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
@@ -320,8 +321,7 @@ def choose_one(
     found = judge_set(facts, without=without)
     logs, judged = found.placed_logs(), without_copies(facts)
     numbered = [one for one in logs if not one.current] if recovery_of(judged.databases) is Recovery.HARD else logs
-    generations = [one.generation or 0 for one in numbered]
-    label, low, high = str(archive.path or archive.id.hex()), min(generations, default=0), max(generations, default=0)
+    label, (low, high) = str(archive.path or archive.id.hex()), ends_of(numbered)
     concerns = facts.databases or facts.logs or found.not_checked or is_foreign(facts.profile)
     chosen = replace(
         chosen,

@@ -21,6 +21,7 @@ from tokar.restore.next_steps import (
 from tokar.restore.options import Request
 from tokar.restore.plan import Plan
 from tokar.sets.beside import without_copies
+from tokar.sets.by_generation import ends_of
 from tokar.sets.chain import Chain
 from tokar.sets.facts import SetFacts
 from tokar.sets.instances import instances_of
@@ -131,9 +132,9 @@ def _guide_facts(
     chain: Chain, start: ChainStart, facts: SetFacts, found: SetVerdict, *, is_part: bool = False
 ) -> Guidance:
     own, logs, judged = chain.sets[start.number], found.placed_logs(), without_copies(facts)
-    known, generations = {*map(id, own.facts.logs)}, [log.generation or 0 for log in logs]
-    label, low, high = own.label, min(generations, default=0), max(generations, default=0)
-    more_logs = any(id(log) not in known for log in logs) or goes_on(judged, logs)
+    known = {*map(id, own.facts.logs)} if len(chain.sets) > 1 else set()  # else all are its own
+    label, (low, high) = own.label, ends_of(logs)
+    more_logs = any(id(log) not in known for log in logs if known) or goes_on(judged, logs)
     return make_guidance(
         profile=own.profile,
         recovery=recovery_of(judged.databases, more_logs=more_logs),
@@ -148,6 +149,6 @@ def _guide_facts(
 
 def _highest_log(facts: SetFacts, found: SetVerdict) -> str:
     """Return the name of the highest log, where recovery would find neither a current one nor the next one."""
-    logs, apart = found.placed_logs(), {id(one.file) for one in found.left_out}
-    begins = any(log.current for log in logs) or any(id(one) not in apart for one in facts.next_logs)
+    logs, next_logs = found.placed_logs(), {*map(id, facts.next_logs)}
+    begins = any(log.current for log in logs) or next_logs.difference(id(one.file) for one in found.left_out)
     return logs[-1].leaf if logs and not begins else ""

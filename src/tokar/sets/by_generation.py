@@ -130,6 +130,11 @@ def logs_in_order(
     return [*merge(*runs, key=key)] if starts else logs
 
 
+def ends_of(logs: Sequence[LogFacts]) -> tuple[int, int]:
+    """Return the lowest and the highest generation of logs in order; 0 and 0 where there are none."""
+    return (logs[0].generation or 0, logs[-1].generation or 0) if logs else (0, 0)
+
+
 def log_at(logs: Sequence[LogFacts], generation: int) -> LogFacts | None:
     """Return the log of a generation among logs in order, of each generation one; where no hole is, it is quick."""
     place = generation - (logs[0].generation or 0) if logs else 0

@@ -138,6 +138,8 @@ def _told(fault: Fault, found: dict[int | None, DatabaseFacts]) -> Fault:
 
 def written_next(facts: SetFacts) -> Iterator[Fault]:
     """Yield the logs that are called as the next one, and were written behind the last one that is here."""
+    if not facts.next_logs:
+        return  # what follows takes room for each log
     ends = {(log.signature, log.generation) for log in facts.logs}
     for one in facts.next_logs:
         log = one.log
