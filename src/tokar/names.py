@@ -62,7 +62,7 @@ ASIDE_MARK: Final = ".tokar-aside-"
 _ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
 STAGING_PREFIX: Final = ".tokar-restore-"
 """What the names begin with of all that a restore has in a target directory until its end."""
-_UNFINISHED = re.compile(rf"(?:\A|/){re.escape(STAGING_PREFIX)}(?:lock|[0-9a-f]+(?:-\d+/|\.journal-\d+\Z))")
+_UNFINISHED = re.compile(rf"(?:\A|/){re.escape(STAGING_PREFIX)}(?:lock|[0-9a-f]+(?:-\d+/|\.(?:journal-\d+|draft)\Z))")
 TEMPORARY_FILE: Final = re.compile(r"\.(.*)\.[0-9a-f]{8}(?:\.old)?\.part", re.DOTALL)
 """The name of a file as long as it is written: it gets its own when it is whole."""
 _KEY_SUFFIXES: Final = {".p12", ".pfx"}

@@ -404,9 +404,10 @@ def test_what_a_restore_set_aside_is_taken_where_everything_is(tmp_path: Path) -
 def test_what_a_restore_that_died_left_is_no_part_of_a_set(tmp_path: Path) -> None:
     staged, written = ".tokar-restore-0f1e2d3c4b5a6978-0/db.edb", ".db.edb.0f1e2d3c.part"
     journal, lock = ".tokar-restore-0f1e2d3c4b5a6978.journal-1", ".tokar-restore-lock"
-    found = gather(tmp_path, dict.fromkeys(("db.edb", staged, written, journal, lock), instance()["db.edb"]))
+    draft = ".tokar-restore-0f1e2d3c4b5a6978.draft"
+    found = gather(tmp_path, dict.fromkeys(("db.edb", staged, written, journal, draft, lock), instance()["db.edb"]))
     whys = {name: why.partition(":")[0] for name, why in reasons(found).items()}
-    of_restore = dict.fromkeys((staged, journal, lock), "of a restore that did not end")
+    of_restore = dict.fromkeys((staged, journal, draft, lock), "of a restore that did not end")
     assert (taken(found), whys) == ({"db.edb": 0x44}, {**of_restore, written: "it was being written when a run ended"})
 
 
