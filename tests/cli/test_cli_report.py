@@ -49,6 +49,7 @@ def test_json_says_where_the_page_is_and_what_it_comes_to(path: Path, tmp_path: 
         "path": str(tmp_path / "a.html"),
         "ok": True,
         "outcome": {"word": "RESTORABLE", "why": None},
+        "beside": [],
         "signed_by": None,
     }
 

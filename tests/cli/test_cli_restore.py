@@ -622,6 +622,9 @@ def test_a_plan_that_is_refused_for_its_places_says_that_the_verdict_is_on_the_f
     assert last.startswith("REFUSED: ")
     assert f"({tmp_path}/out); the files alone: NOT PROVEN: pages" in last
     assert "the files alone" not in done("restore", "--into", tmp_path / "else", path).stdout
+    told = tokar("restore", "--json", "--into", tmp_path / "out", path).json()["outcome"]
+    assert last == f"REFUSED: {told['refused']}; the files alone: {told['word']}: {told['why']}"
+    assert "refused" not in done("restore", "--json", "--into", tmp_path / "else", path).json()["outcome"]
 
 
 def test_a_refused_plan_says_no_next_step_of_a_service_and_ends_with_the_last_line(tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ def last_line(
         say(text)
     word, why = str(found.word), safe(str(found)).removeprefix(found.word)
     if is_coloured(sys.stdout if say is line else sys.stderr):
-        word = f"\x1b[1;{_COLOURS.get('' if found.before else word, _YELLOW)}m{word}\x1b[0m"
+        word = f"\x1b[1;{_COLOURS.get('' if found.refused else word, _YELLOW)}m{word}\x1b[0m"
     put, start = (write, "") if say is line else (_say, "tokar: ")  # the colour is no text that was given
     put(f"{start}{safe(found.before)}{word}{why}\n")
 

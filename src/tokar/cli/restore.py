@@ -304,13 +304,14 @@ def _known_with_error(showing: Showing) -> Iterator[_Known]:
         several = (known.sets.chain, known.sets.missed) if known.sets else ()
         found = error.outcome if isinstance(error, NotRestorableError) else outcome_of_damage(error, *several)
         told, own = known.judged if refused and not found and known.judged else (found, ())
+        if refused:
+            told = as_refused(told, error)
         if showing.as_json and ((value := known.value()) or known.sets or (refused and found)):
-            judged = {"outcome": as_json(found)} if found else {}
+            judged = {"outcome": as_json(told)} if told else {}
             end_with_json(_NOTHING | value | judged | {"beside": own, "not_looked_at": unread}, error)
         if showing.talks:
-            found = told
-            output.lines("", [_REFUSED] if refused and (found := as_refused(found, error)) and not found.before else [])
-            output.last_line(found, own, unread=unread if found and found.before else ())
+            output.lines("", [_REFUSED] if refused and told and not told.refused else [])
+            output.last_line(told, own, unread=unread if told and told.refused else ())
         raise
 
 

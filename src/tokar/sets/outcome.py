@@ -75,7 +75,8 @@ class LastLine:
     # The exit code of `check` and `chain`. What nobody asked for is no error, what nobody could judge is one (OUT-2).
     exit_code: int = 0
     loses: bool = False  # Whether something is lost whatever comes of what nobody could judge: a restore is refused
-    before: str = ""  # What is said before it of a restore that is refused for another reason
+    before: str = ""  # What is said before it: why a restore is refused all the same, or done all the same
+    refused: str = ""  # Why a restore is refused that the files themselves would let pass
 
     @property
     def is_refused(self) -> bool:
@@ -93,7 +94,8 @@ class LastLine:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return {"word": self.word.value, "why": self.why or None}
+        refused = {"refused": self.refused} if self.refused else {}
+        return {"word": self.word.value, "why": self.why or None, **refused}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +312,7 @@ def as_refused(found: LastLine | None, error: ArchiveError) -> LastLine | None:
     is_part = found is not None and found.word is Word.PART_OF_A_CHAIN
     if found is None or not (passes(found) or is_part) or found.loses:
         return found
-    return replace(found, before=f"REFUSED: {error}; the files alone: ")
+    return replace(found, before=f"REFUSED: {error}; the files alone: ", refused=str(error))
 
 
 def as_accepted(found: LastLine | None, how: str) -> LastLine | None:
