@@ -90,6 +90,7 @@ def test_where_no_database_and_no_log_is_in_a_set_every_verb_says_so(
     said["restore"] = done("restore", "--dry-run", "--json", "--into", out, path).json()["outcome"]
     refused = tokar("restore", "--dry-run", "--json", "--into", out, "--chain", path.parent)
     said["restore --chain"] = refused.json()["outcome"]
+    assert said["restore --chain"].pop("refused") == "no set with databases is here"
     why = NOTHING_TO_JUDGE if code else NOTHING_TO_RECOVER
     assert said == {verb: {"word": "NOT PROVEN", "why": why} for verb in said}
 

@@ -123,8 +123,11 @@ def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
     alone = len(sets) > 1 and not any_database  # logs alone are no chain to restore from
     behind = wanted["word"] == OPEN and any(words["check", False][path] == wanted for path in took & loses)
     refused = alone or behind or wanted["word"] in {NOT, LOSS, Word.PART_OF_A_CHAIN}
-    if (said["outcome"], plan.exit_code) != (wanted, 6 if refused else 0):
+    of_files = {key: text for key, text in said["outcome"].items() if key != "refused"}
+    if (of_files, plan.exit_code) != (wanted, 6 if refused else 0):
         yield f"restore ends with {plan.exit_code} and says {said['outcome']}, check {wanted}"
+    if "refused" in said["outcome"] and plan.exit_code == 0:
+        yield f"restore ends with 0 and says that it is refused: {said['outcome']}"
 
 
 def without_idle(line: dict[str, str]) -> dict[str, str | None]:
