@@ -43,10 +43,8 @@ class LogsByGeneration:
         self.logs: list[LogFacts] = []
         self.generations = array("i")
         self.sets = array("I")  # The number of the set of each
-        self._orders: dict[
-            Arrangement, Arrangement
-        ] = {}  # How the logs of generations go together: few, most are like others
-        self._kept: list[Arrangement | None] = []  # That of each generation, at its first log
+        self._kept: list[Arrangement | None] = []  # How the logs of a generation go together, at its first log
+        self._orders: dict[Arrangement, Arrangement] = {}  # Each of these once: there are few, most are like others
 
     def add(self, log: LogFacts, generation: int, number: int) -> None:
         """Add a log of a set."""
