@@ -17,14 +17,14 @@ from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
 from tokar.format.index import Entry, find_fitting
-from tokar.names import is_beside_a_set, typed
+from tokar.names import is_beside_a_set
 from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import Recovery, RestoredSet, goes_on, recovery_of, restored_sets
 from tokar.restore.numbered import NumberedEntries
 from tokar.restore.options import NO_OPTIONS, RestoreOptions, old_paths
 from tokar.restore.plan import UNRECOVERABLE, Existing, Problem
 from tokar.restore.renamed import right_names_of
-from tokar.restore.unrecoverable import damaged, given_up, of_a_chain, unplayed, unrecoverable
+from tokar.restore.unrecoverable import given_up, of_a_chain, unrecoverable
 from tokar.sets.apart import chosen_apart
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import no_copies, without_copies
@@ -36,7 +36,7 @@ from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault
 from tokar.sets.instances import files_of, instances_of, together
 from tokar.sets.joining import build_chain, with_open_questions_examined
-from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
+from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.left_out import HARMLESS
 from tokar.sets.linked import of_a_choice
 from tokar.sets.logs import LogTable
@@ -420,47 +420,6 @@ def for_hard_recovery(chosen: ChosenSets) -> ChosenSets:
     problems = [Problem(one, urgency=UNRECOVERABLE) for one in errors]
     outcome = worst(filter(None, (chosen.outcome, weigh(chosen.no_copies, LeftOpen()))))
     return replace(chosen, problems=(*chosen.problems, *problems), outcome=outcome)
-
-
-def with_staying(
-    chosen: ChosenSets, staying: SetFacts, where: Sequence[str], gone: LogFacts | None = None
-) -> ChosenSets:
-    """Return what is restored, judged together with logs that are in the log directory already and stay there.
-
-    Sets that soft recovery plays may need them. Hard recovery needs all that it needs from the sets themselves.
-
-    Args:
-        chosen: What is restored.
-        staying: What the logs that stay say of themselves.
-        where: Their directories: what nobody looked at is proven together with them.
-        gone: The log of the sets in whose place one of them stays; None where there is none.
-    """
-    hard, logs = chosen.recovery is Recovery.HARD, staying.logs
-    bad = [*damaged(logs, hard=hard)]
-    chosen = replace(chosen, met=(*(log for log in chosen.logs if log is not gone), *logs))
-    if not (hard and chosen.problems):
-        own = (log for log in chosen.facts.logs if log is not gone)
-        ordered = sorted((*own, *logs), key=lambda log: log.generation or 0)
-        facts = replace(chosen.facts, logs=tuple(ordered), next_logs=(*chosen.facts.next_logs, *staying.next_logs))
-        found = choose_one(chosen.archives[0], facts=facts, without=chosen.without)
-        more = ("recovery", "ranges") if chosen.selection is None else ("recovery",)
-        found = found if chosen.selection is None else replace(found, problems=of_a_chain(found.problems))
-        same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else more))
-        chosen = with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
-        bad += [] if bad or chosen.problems else unplayed(logs, found.logs, facts)
-    return replace(chosen, problems=(*chosen.problems, *bad))
-
-
-def with_way(chosen: ChosenSets, where: Sequence[str], *, sets: bool = True) -> ChosenSets:
-    """Return the same, with the whole command that proves what nobody looked at: of the sets, and of directories."""
-    paths = [str(one.path) for one in chosen.archives if one.path and sets]
-    given = " ".join(map(typed, (*paths, *where)))
-
-    def told(text: str) -> str:
-        return text.replace(TO_PROVE, f"({TO_PROVE[1:-1]} {given})")
-
-    outcome = chosen.outcome and replace(chosen.outcome, why=told(chosen.outcome.why))
-    return replace(chosen, outcome=outcome, not_checked=tuple(map(told, chosen.not_checked)))
 
 
 def _beside_branch(facts: SetFacts, branch: str) -> Collection[int]:

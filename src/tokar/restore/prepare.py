@@ -34,13 +34,12 @@ from tokar.restore.chosen import (
     choose_one,
     facts_of,
     for_hard_recovery,
-    with_staying,
-    with_way,
 )
 from tokar.restore.guide import guide, guide_at
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import Guidance
+from tokar.restore.onto_logs import with_staying, with_way
 from tokar.restore.options import Apart, Request, RestoreOptions, make_request
 from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import (

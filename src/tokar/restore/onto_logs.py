@@ -1,0 +1,62 @@
+"""What is restored, judged together with logs that are in the log directory already and stay there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tokar.names import typed
+from tokar.restore.chosen import ChosenSets, choose_one
+from tokar.restore.next_steps import Recovery
+from tokar.restore.unrecoverable import damaged, of_a_chain, unplayed
+from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.judge import TO_PROVE
+from tokar.sets.outcome import LastLine, Word, worst
+from tokar.sets.staying import untied
+
+
+def with_staying(
+    chosen: ChosenSets, staying: SetFacts, where: Sequence[str], gone: LogFacts | None = None
+) -> ChosenSets:
+    """Return what is restored, judged together with logs that are in the log directory already and stay there.
+
+    Sets that soft recovery plays may need them. Hard recovery needs all that it needs from the sets themselves.
+
+    Args:
+        chosen: What is restored.
+        staying: What the logs that stay say of themselves.
+        where: Their directories: what nobody looked at is proven together with them.
+        gone: The log of the sets in whose place one of them stays; None where there is none.
+    """
+    hard, logs = chosen.recovery is Recovery.HARD, staying.logs
+    bad = [*damaged(logs, hard=hard)]
+    chosen = replace(chosen, met=(*(log for log in chosen.logs if log is not gone), *logs))
+    if not (hard and chosen.problems):
+        own = (log for log in chosen.facts.logs if log is not gone)
+        ordered = sorted((*own, *logs), key=lambda log: log.generation or 0)
+        facts = replace(chosen.facts, logs=tuple(ordered), next_logs=(*chosen.facts.next_logs, *staying.next_logs))
+        found = choose_one(chosen.archives[0], facts=facts, without=chosen.without)
+        more = ("recovery", "ranges") if chosen.selection is None else ("recovery",)
+        found = found if chosen.selection is None else replace(found, problems=of_a_chain(found.problems))
+        same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else more))
+        open_ones = [*untied(found.databases, found.logs, logs, gone)]
+        found = replace(
+            found,
+            outcome=worst(filter(None, (found.outcome, *(LastLine(Word.NOT_PROVEN, why) for why in open_ones)))),
+            not_checked=(*found.not_checked, *open_ones),
+        )
+        chosen = with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
+        bad += [] if bad or chosen.problems else unplayed(logs, found.logs, facts)
+    return replace(chosen, problems=(*chosen.problems, *bad))
+
+
+def with_way(chosen: ChosenSets, where: Sequence[str], *, sets: bool = True) -> ChosenSets:
+    """Return the same, with the whole command that proves what nobody looked at: of the sets, and of directories."""
+    paths = [str(one.path) for one in chosen.archives if one.path and sets]
+    given = " ".join(map(typed, (*paths, *where)))
+
+    def told(text: str) -> str:
+        return text.replace(TO_PROVE, f"({TO_PROVE[1:-1]} {given})")
+
+    outcome = chosen.outcome and replace(chosen.outcome, why=told(chosen.outcome.why))
+    return replace(chosen, outcome=outcome, not_checked=tuple(map(told, chosen.not_checked)))
