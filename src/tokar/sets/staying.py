@@ -14,8 +14,8 @@ from tokar.storage.bytesource import FileSource
 from tokar.words import logs_text, runs_of, some
 
 _UNTIED: Final = (
-    "whether {} in the log directory {} of the history of {} nobody can tell (-566 or -567 if not): nothing repeats the "
-    "checksum of the log before, and the records cannot be read; --existing set-aside restores without"
+    "whether {} in the log directory {} of the history of {} nobody can tell (-566 or -567 if not): nothing repeats "
+    "the checksum of the log before, and the records cannot be read; --existing set-aside restores without"
 )
 """The logs, the verb that goes with them, and the databases."""
 
