@@ -19,6 +19,7 @@ from tokar.sets.facts import LogFacts
 from tokar.sets.fault_list import as_lost, first_of, in_order
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.judge import step_faults
+from tokar.sets.leftovers_told import with_leftovers_told
 from tokar.sets.linked import with_linked_logs
 from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, first_off, fork_fault, is_beside, labels
@@ -251,7 +252,8 @@ def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: in
     upto = min(logs.after(run.stream, run.end) or target + 1, target + 1)
     hole = range(following, max(upto, following + 1))
     fault = Rules.LOGS_IN_NO_SET.fault(*logs_text([hole]), generations=first_of([hole]), hard=run.hard)
-    (fault,) = with_linked_logs([_bring(fault, _receipts(sets, hole))], (one.facts for one in sets))
+    found = with_linked_logs([_bring(fault, _receipts(sets, hole))], (one.facts for one in sets))
+    (fault,) = with_leftovers_told(found, (one.facts for one in sets))
     return _out_of_reach(fault, range(hole.stop, target + 1))
 
 

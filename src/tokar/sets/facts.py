@@ -332,6 +332,7 @@ class SetFacts:
     not_taken: tuple[tuple[str, str], ...] = ()
     lost: tuple[LostFile, ...] = ()  # What salvage could not save of it
     links: tuple[str, ...] = ()  # What has the name of a log or database and is a link: its name
+    leftovers: tuple[str, ...] = ()  # Logs and databases not taken, as an earlier restore left them
     # What other sets of the chain have in the place of databases, and is none: its name, and what it is.
     in_place: tuple[tuple[str, str], ...] = ()
     hives: tuple[str, ...] = ()  # Hives of the registry, as installation media of a directory have them: their names

@@ -34,6 +34,7 @@ from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.instances import in_folders
 from tokar.sets.left_out import NOT_PLACED, TEMPORARY, LeftOut, LeftOutFiles, Reason, left_out_of
+from tokar.sets.leftovers_told import with_leftovers_told
 from tokar.sets.linked import with_linked_logs, with_links
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key, stream_of
@@ -118,7 +119,8 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
         faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases, facts.logs), facts.profile)
-        faults = in_folders(with_linked_logs(in_place_told(faults, facts.databases), [facts]), facts)
+        faults = with_linked_logs(in_place_told(faults, facts.databases), [facts])
+        faults = in_folders(with_leftovers_told(faults, [facts]), facts)
         in_doubt = may_give_way(run.facts, all_databases)
         run.faults = [one.until_looked_at() for one in faults] if in_doubt else [*faults]
     _give_up_lost(runs)
@@ -144,7 +146,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     return SetVerdict(
         databases=(*verdicts, *(run.verdict() for run in made_anew)),
         log_roles=roles,
-        faults=in_order(with_links(faults, facts, runs)),
+        faults=in_order(with_leftovers_told(with_links(faults, facts, runs), [facts])),
         not_checked=open_questions,
         left_out=left_out,
     )

@@ -13,6 +13,7 @@ from tokar.sets.by_other_means import with_hives
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, Rules
 from tokar.sets.left_out import MADE_ANEW, TEMPORARY
+from tokar.sets.leftovers_told import leftovers_among
 from tokar.words import some
 
 _MOST_KEPT: Final = 1000
@@ -22,9 +23,9 @@ _MADE_ANEW: Final = {MADE_ANEW.format(kind.words) for kind in FileKind}
 def with_not_taken(facts: SetFacts, files: Sequence[tuple[str, str]]) -> SetFacts:
     """Return facts with the files that were seen and are not in the set, each with the reason, of which logs ask.
 
-    Also with the hives of a directory among them.
+    Also with the hives of a directory among them, and what an earlier restore left.
     """
-    facts = with_hives(facts, files)
+    facts = replace(with_hives(facts, files), leftovers=leftovers_among(name for name, _ in files))
     if not facts.logs or any(not one.temporary for one in facts.databases):
         return facts
     named = named_in(facts)
