@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
     from lab_sets import Files
 
-TOLD = (
-    "{} nobody can tell (-566 or -567 if not): nothing repeats the checksum of the log before, and the records"
-)
+TOLD = "{} nobody can tell (-566 or -567 if not): nothing repeats the checksum of the log before, and the records"
 
 
 class Reverted:
