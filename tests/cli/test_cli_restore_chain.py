@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from chain_sets import DATABASE, TOP, archive, branch, checkpoint, database, dirty, full, increment, name_of, part
-from chain_stories import Contents, Story, new_story, take, target_for
+from chain_stories import Contents, Story, content_of, new_story, take, target_for
 from command_line import Result, done, tokar
 from recovery_sets import DATABASE_SIGNATURE, OTHER_STREAM, flip, streaming
 from recovery_sets import logs as logs_of_recovery
 from small_sets import contents, write
 
+from tokar import create
 from tokar import open as tokar_open
 from tokar.ese.values import LogPosition
 from tokar.format.metadata import location_list_json
@@ -263,6 +264,25 @@ def test_what_rests_on_logs_that_nobody_examined_is_not_proven_and_a_restore_loo
     assert {one["of"]: (one["bytes"], one["total"]) for one in shown} == {of: (n, n) for of, n in sizes.items()}
 
 
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_restore_looks_at_logs_that_no_database_needs_and_places_none_behind_a_damaged_one(
+    tmp_path: Path, soft: bool, named: bool
+) -> None:
+    """Damage there refuses nothing, so who asked was told that the set passes, and recovery met the log."""
+    database_file = STOPPED if soft else bytes(streaming(5, 7))
+    (tmp_path / "sets").mkdir()
+    whole, damaged = part(5, 10), {name_of(9): flip(flip(TOP[9], 5000), 5400, 3)}
+    one = archive(tmp_path / "sets" / "a.tokar", {DATABASE: database_file, **whole, **damaged}, kind="full").path
+    assert done("check", one, "--json").json()["outcome"]["word"] == "NOT PROVEN"
+    assert done("check", "--content", one, "--json").json()["outcome"]["word"] == "RESTORABLE"
+    way = [str(one)] if named else ["--chain", str(one.parent)]
+    result = done("restore", *way, "--into", tmp_path / "out")
+    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: pages and log segments were not verified")
+    assert set(contents(tmp_path / "out")) - {DATABASE} <= logs_of(5, 8)
+    assert (tmp_path / "out" / name_of(7)).read_bytes() == TOP[7]
+
+
 def test_unlike_copies_of_a_log_that_cannot_be_read_are_refused_and_not_called_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,6 +479,28 @@ def test_a_chain_goes_to_a_server_up_to_a_generation(story: Story, tmp_path: Pat
     assert answer["recovery"]["registrations"][-1]["generation_high"] == kept[1].high
     done("lab", "recover", target.folder)
     assert content_of_lab(target.folder) == kept[1].expected
+
+
+def test_logs_behind_a_damaged_one_that_no_database_needs_do_not_go_to_a_server(tmp_path: Path) -> None:
+    """They are neither placed nor registered, and what is left out is not asked for again."""
+    story = new_story(tmp_path / "server", "certadm", seed=5)
+    first, second, _ = backed_up(story, tmp_path / "shelf")
+    files: dict[bytes, tuple[int, int, bytes]] = {}
+    for one in (first, second):
+        with tokar_open(one.path) as opened:
+            files |= {each.raw_name: (each.token, each.encoding, content_of(opened, each)) for each in opened}
+    bad = f"edb{first.high + 1:05X}.log".encode("utf-16-le")
+    with tokar_open(first.path) as opened:
+        known = opened.head.extra
+    with create(tmp_path / "one.tokar", profile="certadm", kind="full", **known) as writer:
+        for raw, (token, encoding, data) in files.items():
+            content = flip(data, 0x6010) if raw.endswith(bad) else data
+            writer.add_bytes(token, raw, content, encoding=encoding)
+    target = target_for(story, tmp_path / "target")
+    answer = done("restore", "--json", tmp_path / "one.tokar", "--server", f"lab:{target.folder}").json()
+    assert answer["recovery"]["registrations"][-1]["generation_high"] == first.high
+    done("lab", "recover", target.folder)
+    assert content_of_lab(target.folder) == first.expected
 
 
 def test_a_dry_run_leaves_a_server_alone(story: Story, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from typing import Any, Final, Self
 
 from tokar import tokens
 from tokar.errors import ArchiveError, FormatError, LockedError, RestoreError, SetError
-from tokar.format.archive import Archive, tokens_of
+from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
 from tokar.format.index import Entry, find_fitting
-from tokar.names import is_beside_a_set
+from tokar.restore.entry_facts import facts_of
 from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import Recovery, RestoredSet, goes_on, recovery_of, restored_sets
 from tokar.restore.numbered import NumberedEntries
@@ -42,8 +42,6 @@ from tokar.sets.linked import of_a_choice
 from tokar.sets.logs import LogTable
 from tokar.sets.not_asked import with_not_asked
 from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, passes, refusal, unjudged_in, weigh, worst
-from tokar.sets.read import facts_of_archive
-from tokar.sets.recorded import RecordedFacts
 from tokar.sets.selection import ChainSelection, NotPlaced, SelectedLog
 from tokar.sets.start import ChainStart, up_to
 from tokar.sets.watching import Watch, unwatched
@@ -440,17 +438,3 @@ def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
         for one in found.left_out
         if one.file.number is not None
     )
-
-
-def facts_of(archive: Archive, entries: Sequence[Entry], watch: Watch = unwatched) -> SetFacts:
-    """Return the facts of entries; of what is beside an engine alone, where none is of one: there may be a million."""
-    if not any(tokens.role(token) in _OF_AN_ENGINE for token in tokens_of(entries)):
-        entries = [entry for entry in entries if is_beside_a_set(entry.name, entry.size)]
-    if not entries:
-        return SetFacts(profile=archive.head.profile)
-    facts = facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
-    is_open = not (archive.is_locked or facts.were_verified) and any(one.is_open for one in judge_set(facts).faults)
-    if not is_open:
-        return facts
-    with watch(sum(one.size for one in entries), str(archive.path or archive.id.hex())) as progress:
-        return facts_of_archive(archive, entries=entries, examine=True, progress=progress)  # what is found may refuse

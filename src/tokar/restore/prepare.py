@@ -32,9 +32,9 @@ from tokar.restore.chosen import (
     ChosenSets,
     choose_among,
     choose_one,
-    facts_of,
     for_hard_recovery,
 )
+from tokar.restore.entry_facts import facts_of
 from tokar.restore.guide import guide, guide_at
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.merged import MergedSet

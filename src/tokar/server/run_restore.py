@@ -114,7 +114,7 @@ def demand_reachable(parts: Sequence[SetPart]) -> SetFacts:
             file is damaged.
         InputError: The first set holds no databases, or a set ends before it.
     """
-    sets = [set_of_archive(part.archive) for part in parts]
+    sets = [set_of_archive(part.archive, entries=part.entries) for part in parts]  # what is left out stays there
 
     def open_log(at: int, log: LogFacts) -> AbstractContextManager[ByteSource]:
         archive = parts[at].archive

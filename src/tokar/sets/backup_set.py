@@ -25,6 +25,7 @@ from tokar.ese.inspect import Inspection
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy, identity_of
+from tokar.format.index import Entry
 from tokar.format.records import MAGIC
 from tokar.format.twins import TwinArchive
 from tokar.format.verify import spare_damage, verify
@@ -115,6 +116,7 @@ def set_of_archive(
     archive: Archive,
     *,
     label: str = "",
+    entries: Iterable[Entry] | None = None,
     examine: bool = False,
     progress: Callable[[int], None] | None = None,
     recorded: RecordedFacts | None = None,
@@ -125,6 +127,7 @@ def set_of_archive(
     Args:
         archive: The archive.
         label: What the set is called.
+        entries: Those that count; by default all.
         examine: Whether to check all pages and log segments.
         progress: Called with the bytes of content that are done.
         recorded: What the archive keeps, if that is at hand.
@@ -148,7 +151,12 @@ def set_of_archive(
         prior=(bytes.fromhex(prior["id"]), bytes.fromhex(prior["root"])) if prior else None,
         origin=origin.get("id") or origin.get("tag") or "",
         facts=facts_of_archive(
-            archive, examine=examine, progress=progress, recorded=recorded or RecordedFacts(archive), seen=seen
+            archive,
+            entries=entries,
+            examine=examine,
+            progress=progress,
+            recorded=recorded or RecordedFacts(archive),
+            seen=seen,
         ),
         numbers=None if known is None else (int(known["low"]), int(known["high"])),
         locked=archive.is_locked,

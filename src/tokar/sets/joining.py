@@ -16,6 +16,7 @@ from tokar.sets.faults import FaultKind
 from tokar.sets.logs import LogTable
 from tokar.sets.lost import with_what_is_told
 from tokar.sets.outcome import SparedSet, with_damage
+from tokar.sets.spare_logs import with_spare_logs_examined
 from tokar.sets.start import groups_of, make_start
 from tokar.sets.watching import Watch, unwatched
 
@@ -65,7 +66,8 @@ def with_open_questions_examined(
     faults = (one for faults in (chain.faults, *(each.faults for each in chain.verdicts)) for one in faults)
     open_ones = [one for one in faults if one.is_open]
     if not open_ones:
-        return found, chain
+        looked = with_spare_logs_examined(found, chain, keyring, watch)
+        return looked, chain if looked is found else build_chain(looked.sets)
     unlike = {label for one in open_ones if one.kind is FaultKind.LOG_DIFFERS for label in one.files}
     wanted = {one.label for one in found.sets if one.label in unlike or not one.facts.were_verified}
     found = examined(found, wanted, keyring, watch)
