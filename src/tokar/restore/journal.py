@@ -54,7 +54,7 @@ _KEY_SIZE: Final = 8  # bytes of the digest that a name is made of
 _MAX_LINE: Final = 1 << 18  # bytes of a line of a journal: a path and two names, each character spelt out
 _LAST: Final = {"is_whole": True}
 _PIECE: Final = 1 << 20
-_LINES: Final = 1000  # of a journal that are written at once
+_LINES: Final = 100  # of a journal that are written at once, and held: three times for a moment
 
 
 def staging_name(plan: Plan) -> str:
