@@ -38,7 +38,7 @@ from tokar.format.records import TrailingRecord
 from tokar.format.sshsig import BadSignatureError, dearmored, parse_signature
 from tokar.salvage.damage import map_damage
 from tokar.salvage.find import RecordReader
-from tokar.salvage.losses import lost_ranges
+from tokar.salvage.losses import LostRanges
 from tokar.salvage.rebuild import assess
 from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import BytesSource
@@ -215,7 +215,7 @@ def _damage(data: bytes) -> None:
     found = map_damage(source)
     reader = RecordReader(source, found.tag, encrypted=found.head is not None and found.head.encryption is not None)
     assess(found, reader)
-    assert [one for one in lost_ranges(found) if one.size < 0] == []
+    assert all(one.what for one in LostRanges(found))  # sizes below zero cannot be kept
 
 
 _RECORD_KINDS: Final = (

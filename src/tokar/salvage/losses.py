@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from typing import Final
+from typing import Final, overload
 
 from tokar import names
 from tokar.errors import PartialError
@@ -71,6 +73,69 @@ class DamagedFile:
         )
 
 
+# Number, place of the reason, size, encoding, token, state, what is known, bytes of the name.
+_FILE: Final = struct.Struct("<IIQIBBBH")
+_STATES: Final = tuple(EntryState)
+_NAMED, _SIZED, _WRITTEN = 1, 2, 4  # What is known: name and token; the size; that it was written
+
+
+class DamagedFiles(Sequence[DamagedFile]):
+    """Files that are not whole, of which there may be very many: kept in few bytes, made when they are asked for."""
+
+    def __init__(self) -> None:
+        self._files: list[bytes] = []
+        self._reasons: dict[str, int] = {}
+        self._texts: list[str] = []
+
+    def append(self, file: DamagedFile) -> None:
+        """Add a file."""
+        reason = self._reasons.setdefault(file.reason, len(self._texts))
+        if reason == len(self._texts):
+            self._texts.append(file.reason)
+        name = file.raw_name if file.raw_name is not None else (file.written_as or "").encode()
+        known = _NAMED * (file.raw_name is not None) + _SIZED * (file.size is not None)
+        known += _WRITTEN * (file.written_as is not None)
+        about = (file.number, reason, file.size or 0, file.encoding, file.token or 0, _STATES.index(file.state))
+        ends = ((one.offset, 0 if one.size is None else one.size + 1) for one in file.missing)
+        self._files.append(_FILE.pack(*about, known, len(name)) + name + array("Q", chain(*ends)).tobytes())
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and [*self] == [*other]
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content, and long
+
+    @overload
+    def __getitem__(self, at: int) -> DamagedFile: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[DamagedFile]: ...
+
+    def __getitem__(self, at: int | slice) -> DamagedFile | list[DamagedFile]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        data = self._files[at]
+        number, reason, size, encoding, token, state, known, name_size = _FILE.unpack_from(data)
+        end = _FILE.size + name_size
+        name, places = data[_FILE.size : end], array("Q", data[end:])
+        shown = names.display(name, encoding) if known & _NAMED else name.decode()
+        missing = zip(places[::2], places[1::2], strict=True)
+        return DamagedFile(
+            number,
+            _STATES[state],
+            self._texts[reason],
+            shown if known & _NAMED else None,
+            name if known & _NAMED else None,
+            encoding,
+            token if known & _NAMED else None,
+            size if known & _SIZED else None,
+            tuple(MissingContent(offset, after - 1 if after else None) for offset, after in missing),
+            shown if known & _WRITTEN else None,
+        )
+
+
 @dataclass(slots=True)
 class Losses:
     """What comes together while the files are copied."""
@@ -78,7 +143,7 @@ class Losses:
     complete_count: int = 0  # Complete files that were written
     incomplete_count: int = 0  # Files of which something is left, written or not
     lost_count: int = 0  # Files of which nothing is in the result
-    files: list[DamagedFile] = field(default_factory=list)  # The files that are not whole, at most 100,000
+    files: DamagedFiles = field(default_factory=DamagedFiles)  # The files that are not whole, at most 100,000
     # Ranges of entries (first number, count) that are lost without a name, at most 100,000.
     unknown: list[tuple[int, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # What else there is to know
@@ -110,12 +175,12 @@ class SalvageReport:
     complete_count: int  # Files that are complete; all of them are in the result
     incomplete_count: int  # Files of which something is left
     lost_count: int  # Files that are known to be lost, also those of which nothing but the number is known
-    files: tuple[DamagedFile, ...]  # The files that are not whole, in the order of the original; at most 100,000
+    files: Sequence[DamagedFile]  # The files that are not whole, in the order of the original; at most 100,000
     # Ranges of entries (first number, count) that are lost without a name; at most 100,000.
     unknown: tuple[tuple[int, int], ...]
     end_is_known: bool  # Whether it is known how many files there were
     # Ranges that are of no use or missing, in the order of the damaged archive; at most 100,000.
-    ranges: tuple[LostRange, ...]
+    ranges: Sequence[LostRange]
     range_count: int  # How many there are
     trailing_is_lost: bool  # Whether records after ROOT (such as signatures) are known to be lost
     others: tuple[int, ...]  # Where other archives begin in what is of no use, which were left aside; at most 100,000
@@ -143,23 +208,72 @@ class SalvageReport:
         raise PartialError(message, hint="look for another copy of what is lost; the report says which files that are")
 
 
-def lost_ranges(found: DamageMap) -> Iterator[LostRange]:
-    """Yield every range of the damaged archive that is of no use, and every place where bytes are missing, in order."""
+class LostRanges(Sequence[LostRange]):
+    """Every range of a damaged archive that is of no use, and every place where bytes are missing, in order.
+
+    The first 100,000 are kept as numbers, and made when they are asked for.
+    """
+
+    def __init__(self, found: DamageMap) -> None:
+        self._found = found
+        self._describe = _Describer(found)
+        self._before = array("q")  # For each the place of the run before it, -1 for none
+        self._offsets = array("Q")
+        self._sizes = array("Q")
+        self.total = 0  # How many there are, kept or not
+        for before, offset, size in _lost_places(found):
+            if self.total < MAX_LISTED:
+                self._before.append(before)
+                self._offsets.append(offset)
+                self._sizes.append(size)
+            self.total += 1
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and [*self] == [*other]
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content, and long
+
+    @overload
+    def __getitem__(self, at: int) -> LostRange: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[LostRange]: ...
+
+    def __getitem__(self, at: int | slice) -> LostRange | list[LostRange]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        before, offset, size = self._before[at], self._offsets[at], self._sizes[at]
+        missing = _missing_after(self._found, before)
+        return LostRange(offset, size, missing, self._describe(before, offset, size, missing))
+
+    def places(self) -> Iterator[tuple[int, int]]:
+        """Yield where each of them begins and ends in the damaged archive."""
+        for offset, size in zip(self._offsets, self._sizes, strict=True):
+            yield offset, offset + size
+
+
+def _lost_places(found: DamageMap) -> Iterator[tuple[int, int, int]]:
+    """Yield for every range the place of the run before it, -1 for none; where it begins in the input; its bytes."""
     runs = found.runs
     order = _input_order(runs.places)
-    describe = _Describer(found)
-    start = bodies.PREAMBLE_SIZE if found.preamble_is_good else 0
-    missing = runs.positions[0] - start
+    start = _start_of(found)
     size = runs.places[order[0]] - start
-    if size or missing:
-        yield LostRange(start, size, missing, describe(-1, start, size, missing))
+    if size or _missing_after(found, -1):
+        yield -1, start, size
     for place, following in pairwise(chain(order, (None,))):
         assert place is not None
         start = runs.places[place] + runs.sizes[place]
         size = (found.size if following is None else runs.places[following]) - start
-        after = _missing_after(found, place)
-        if size or after != 0:
-            yield LostRange(start, size, after, describe(place, start, size, after))
+        if size or _missing_after(found, place) != 0:
+            yield place, start, size
+
+
+def _start_of(found: DamageMap) -> int:
+    """Return where the first run must be."""
+    return bodies.PREAMBLE_SIZE if found.preamble_is_good else 0
 
 
 def _input_order(places: Sequence[int]) -> Sequence[int]:
@@ -170,8 +284,10 @@ def _input_order(places: Sequence[int]) -> Sequence[int]:
 
 
 def _missing_after(found: DamageMap, place: int) -> int | None:
-    """Return the bytes of the original that are missing after a run, None if that is not known."""
+    """Return the bytes of the original that are missing after a run, -1 for the start; None if that is not known."""
     runs = found.runs
+    if place < 0:
+        return runs.positions[0] - _start_of(found)
     end = runs.positions[place] + runs.sizes[place]
     if place + 1 < len(runs):
         return runs.positions[place + 1] - end

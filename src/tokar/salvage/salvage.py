@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -26,7 +26,7 @@ from tokar.format.writer import Sealed, system_clock
 from tokar.salvage.copy import Copier, NotTheSameError, SalvageWriter
 from tokar.salvage.damage import DamageMap, map_damage
 from tokar.salvage.find import RecordReader, preambles
-from tokar.salvage.losses import MAX_LISTED, Losses, LostRange, SalvageReport, lost_ranges
+from tokar.salvage.losses import MAX_LISTED, Losses, LostRanges, SalvageReport
 from tokar.salvage.rebuild import Assessment, assess, new_head, new_summary, trailing_records
 from tokar.storage.bytesource import ByteSource
 from tokar.storage.sink import Sink
@@ -216,22 +216,20 @@ class _Work:
 
     def _report(self, sealed: Sealed, *, same: bool, trailing_is_lost: bool) -> SalvageReport:
         found, losses = self.found, self.losses
-        ranges = lost_ranges(found)
-        listed = tuple(islice(ranges, MAX_LISTED))
-        others = self._others(listed)
+        ranges = LostRanges(found)
+        others = self._others(ranges)
         losses.notes += [_OTHER.format(at, one.hex(), at + 1) for one, at in islice(others.items(), _MOST_NAMED)]
         about = (found.size, found.id, found.known_root)
         counts = (losses.complete_count, losses.incomplete_count, losses.lost_count)
-        files = (tuple(losses.files), tuple(losses.unknown), found.summary is not None or found.root is not None)
-        places = (listed, len(listed) + sum(1 for _ in ranges))
-        begin, notes = tuple(others.values()), tuple(losses.notes)
-        return SalvageReport(sealed, same, *about, *counts, *files, *places, trailing_is_lost, begin, notes)
+        files = (losses.files, tuple(losses.unknown), found.summary is not None or found.root is not None)
+        rest = (trailing_is_lost, tuple(others.values()), tuple(losses.notes))
+        return SalvageReport(sealed, same, *about, *counts, *files, ranges, ranges.total, *rest)
 
-    def _others(self, ranges: Sequence[LostRange]) -> dict[bytes, int]:
+    def _others(self, ranges: LostRanges) -> dict[bytes, int]:
         """Return ids of other archives in ranges that are of no use, each with the place of its first preamble."""
         found: dict[bytes, int] = {}
-        for one in ranges:
-            for at, preamble in preambles(self.source, one.offset, one.offset + one.size):
+        for start, end in ranges.places():
+            for at, preamble in preambles(self.source, start, end):
                 if preamble.tag != self.found.tag and len(found) < MAX_LISTED:
                     found.setdefault(preamble.id, at)  # its ROOT has it once more
         return found
