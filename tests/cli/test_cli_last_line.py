@@ -50,6 +50,19 @@ def demand_agreement(result: Result, last: str) -> None:
         assert last != "RESTORABLE"
 
 
+def test_the_last_line_names_each_option_with_which_files_are_placed_all_the_same(tmp_path: Path) -> None:
+    """And JSON says so too: the word alone would be that of a restore which ended well."""
+    files = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), **logs(7, 7, stream=OTHER_STREAM)}
+    path = archive(tmp_path / "a.tokar", files, kind="collected").path
+    both = ("--accept-unrecoverable", "--all-files")
+    for options in (both, both[:1]):
+        line = done("restore", "--into", tmp_path / "out", *options, path, "--dry-run").stdout.splitlines()[-1]
+        assert line.startswith(f"ACCEPTED ({', '.join(options)}): NOT RESTORABLE: {DATABASE}: edb00007.log ")
+        answer = done("restore", "--into", tmp_path / "out", *options, path, "--dry-run", "--json").json()
+        assert (answer["outcome"]["word"], answer["outcome"]["accepted"]) == ("NOT RESTORABLE", [*options])
+    assert "accepted" not in tokar("restore", "--into", tmp_path / "out", path, "--json").json()["outcome"]
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("title", SETS)
 def test_a_restore_is_refused_where_its_last_line_says_so(title: str, way: str, tmp_path: Path) -> None:

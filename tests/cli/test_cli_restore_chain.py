@@ -305,6 +305,14 @@ def test_sets_without_a_full_are_an_error(sets: Path, tmp_path: Path) -> None:
         (["--chain", "sets", "sets/full.tokar"], "name the archives, or the folder"),
         (["-", "-", "--into", "x"], "standard input can be read once"),
         (["--chain", "sets", "--accept-unrecoverable"], "is for one archive"),
+        (
+            ["sets/full.tokar", "--until", "0x7", "--into", "x", "--accept-unrecoverable"],
+            "--until stops where everything",
+        ),
+        (
+            ["sets/full.tokar", "--server", "lab:x", "--accept-unrecoverable"],
+            "has its service recover what is restored",
+        ),
         (["--chain", "sets", "--existing", "keep"], "--existing takes"),
         (["--chain", "sets", "--certutil", "x", "--backup-logs", "y"], "leave --backup-logs out"),
         (["--chain", "sets", "--certutil", "x", "--existing", "roll-forward"], "has no meaning there"),

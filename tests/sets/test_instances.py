@@ -376,6 +376,8 @@ def test_an_older_current_log_that_is_placed_all_the_same_is_no_restorable_set(
     result = run("restore", "--dry-run", *way, out, *paths)
     last = result.stdout.splitlines()[-1]
     assert (result.exit_code, last.startswith(f"ACCEPTED ({way[0]}): NOT RESTORABLE: x/edb.log: ")) == (0, True)
+    answer = run("restore", "--dry-run", "--json", *way, out, *paths).json()
+    assert (answer["outcome"]["word"], answer["outcome"]["accepted"]) == ("NOT RESTORABLE", [way[0]])
     assert "x/edb.log is placed all the same" in result.stdout
     assert "recovery will answer JET_errInvalidLogSequence, -515" in result.stdout
     assert "\nnext: before recovery begins, move away x/edb.log (" in result.stdout

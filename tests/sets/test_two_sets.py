@@ -297,6 +297,9 @@ def test_a_loss_behind_what_nobody_can_judge_is_told_by_every_verb(apart: bool, 
     line = tokar("restore", "--dry-run", "--into", tmp_path / "out", *sets).stdout.splitlines()[-1]
     assert line.startswith(f"{Word.NOT_PROVEN}: {name(5)}: ")
     assert "at best with a loss: main.edb: log 0x8 with committed transactions is missing" in line
+    accepted = [] if apart else ["--accept-unrecoverable"]  # which is for one archive alone
+    result = tokar("restore", "--dry-run", "--into", tmp_path / "out", *sets, *accepted)
+    assert (result.exit_code == 0) is (f"ACCEPTED (--accept-unrecoverable): {line}" in result.stdout) is (not apart)
 
 
 def test_an_older_log_under_a_later_name_is_in_no_ones_way(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def create(
     # There may be very many, and they are done with: the verdict has need of the room.
     collection = replace(collection, gathered=replace(collection.gathered, candidates=()))
     from tokar.sets.by_other_means import beside  # noqa: PLC0415 - start-up time
-    from tokar.sets.outcome import as_accepted  # noqa: PLC0415 - start-up time
+    from tokar.sets.outcome import as_kept  # noqa: PLC0415 - start-up time
 
     outcome, missing, remarks, facts = (None, (), (), None) if out == "-" else _judged(out, sealed, is_plain=is_plain)
     own = beside((collection.profile, facts))
@@ -159,7 +159,7 @@ def create(
         output.note(f"{said}next: {names.printable(typeable(one.next_step))}")
     if talks:
         _sum_up(out, collection, sealed, examination)
-        output.last_line(as_accepted(outcome, "ARCHIVED AS IT IS"), own, say=output.note)
+        output.last_line(as_kept(outcome), own, say=output.note)
 
 
 def _warn(out: str, examination: dict[str, Any]) -> None:

@@ -226,8 +226,7 @@ def restore(
             _restore(archive, options, showing, known)
         return
     if accept_unrecoverable and not only:
-        why = "--accept-unrecoverable is for one archive, or with --only; of a chain what can be recovered is restored"
-        raise InputError(why, hint="--until GENERATION stops before what cannot; or name one archive alone")
+        raise _not_unrecoverable(server, until, len(named))
     target = None if until is None else parse_generation(until)
     with _known_with_error(showing) as known, ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
@@ -240,6 +239,17 @@ def restore(
             _restore(chosen, options, showing, known)
         else:
             _restore_to(server, chosen, options, showing, known)
+
+
+def _not_unrecoverable(server: str | None, until: str | None, count: int) -> InputError:
+    """Return why --accept-unrecoverable does not go with what else was asked for."""
+    if server is not None:
+        why = "--server has its service recover what is restored; leave --accept-unrecoverable out"
+        return InputError(why, hint=_WITHOUT_A_SERVER.format("--into DIR"))
+    if until is not None and count == 1:
+        return InputError("--until stops where everything can be recovered; leave --accept-unrecoverable out")
+    why = "--accept-unrecoverable is for one archive, or with --only; of a chain what can be recovered is restored"
+    return InputError(why, hint="--until GENERATION stops before what cannot; or name one archive alone")
 
 
 def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing, known: _Known) -> None:
@@ -258,8 +268,9 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
     if not showing.dry_run:
         with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
             report = place_sets(plan, progress=advance, processes=useful_processes())
+    found = as_accepted(plan.outcome, options.acceptances)
     if showing.as_json:
-        told = {"placed": report and _report_json(report), "beside": _beside(plan.chosen)}
+        told = {"outcome": as_json(found), "placed": report and _report_json(report), "beside": _beside(plan.chosen)}
         output.as_json(plan.to_json(iter) | told | showing.to_json(report))
     elif showing.talks:
         if report is not None:
@@ -267,7 +278,6 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(plan.chosen.archives)))
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
-        found = as_accepted(plan.outcome, f"ACCEPTED ({options.acceptance})")
         output.last_line(found, _beside(plan.chosen), unread=showing.unread(report))
 
 
@@ -330,13 +340,14 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
         run.outcome = outcome_of_sets(chosen)  # which may have met damage by now
+    found = as_accepted(run.outcome, options.acceptances)
     if showing.as_json:
-        output.as_json({**_json(chosen, run), "beside": _beside(chosen), **showing.to_json()})
+        told = {"outcome": as_json(found), "beside": _beside(chosen)}
+        output.as_json(_json(chosen, run) | told | showing.to_json())
     elif showing.talks:
         if run.result is not None:
             _show(run.result, run.next_steps)
             output.lines("takes no part: ", (output.safe(str(one)) for one in replaced(chosen.archives)))
-        found = as_accepted(run.outcome, f"ACCEPTED ({options.acceptance})")
         output.last_line(found, _beside(chosen), unread=showing.unread())
 
 

@@ -66,10 +66,10 @@ class RestoreOptions:
         return self.all_files or self.tree is not None
 
     @property
-    def acceptance(self) -> str:
-        """The option that asks for files by name although recovery may fail or lose something; empty without one."""
+    def acceptances(self) -> tuple[str, ...]:
+        """The options that ask for files by name although recovery may fail or lose something."""
         given = ("accept_unrecoverable", "all_files", "tree", "full")
-        return next(("--" + name.replace("_", "-") for name in given if getattr(self, name)), "")
+        return tuple("--" + name.replace("_", "-") for name in given if getattr(self, name))
 
 
 _NO_FOLDER: Final = "--tree keeps folders below one that was named, and a name here is no path below a folder"

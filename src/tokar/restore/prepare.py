@@ -177,7 +177,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions, *, watch: 
 def _agreed(plan: RestorePlan, options: RestoreOptions) -> RestorePlan:
     """Return a plan that is refused where its last line says so, unless that was accepted by name (OUT-4)."""
     outcome = plan.outcome
-    if plan.is_refused or outcome is None or not outcome.fails or options.acceptance:
+    if plan.is_refused or outcome is None or not outcome.fails or options.acceptances:
         return plan
     problem = Problem(RestoreError(str(outcome), hint=ALL_THE_SAME), urgency=UNRECOVERABLE)
     parts = [(add_problems(one, [problem]), content) for one, content in plan.parts]

@@ -77,6 +77,7 @@ class LastLine:
     loses: bool = False  # Whether something is lost whatever comes of what nobody could judge: a restore is refused
     before: str = ""  # What is said before it: why a restore is refused all the same, or done all the same
     refused: str = ""  # Why a restore is refused that the files themselves would let pass
+    accepted: tuple[str, ...] = ()  # The options with which files are placed although recovery fails or loses something
 
     @property
     def is_refused(self) -> bool:
@@ -94,8 +95,8 @@ class LastLine:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        refused = {"refused": self.refused} if self.refused else {}
-        return {"word": self.word.value, "why": self.why or None, **refused}
+        more = {"refused": self.refused, "accepted": [*self.accepted]}
+        return {"word": self.word.value, "why": self.why or None, **{key: one for key, one in more.items() if one}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,14 +316,21 @@ def as_refused(found: LastLine | None, error: ArchiveError) -> LastLine | None:
     return replace(found, before=f"REFUSED: {error}; the files alone: ", refused=str(error))
 
 
-def as_accepted(found: LastLine | None, how: str) -> LastLine | None:
-    """Return what files come to that are kept or placed although recovery fails, or loses something.
+def as_kept(found: LastLine | None) -> LastLine | None:
+    """Return what files come to that are archived as they are, although recovery fails, or loses something."""
+    return replace(found, before="ARCHIVED AS IT IS: ") if found and found.fails else found
+
+
+def as_accepted(found: LastLine | None, options: Sequence[str]) -> LastLine | None:
+    """Return what files come to that are placed although recovery fails, or loses something.
 
     Args:
         found: What they come to.
-        how: What stands before it: why the command is done all the same.
+        options: All that were given and ask for that: which of them the rest hangs on nobody has to find out.
     """
-    return replace(found, before=f"{how}: ") if found and found.fails else found
+    if found is None or not (options and (found.fails or found.loses)):
+        return found
+    return replace(found, before=f"ACCEPTED ({', '.join(options)}): ", accepted=tuple(options))
 
 
 def with_damage(found: LastLine | None, errors: Iterable[ArchiveError]) -> LastLine | None:
