@@ -568,4 +568,5 @@ def test_a_log_of_the_older_format_that_may_be_of_either_history_gets_one_answer
                 code,
                 f"NOT PROVEN: {name(6)}: of which history it is",
             )
-        assert contents(folder / "out") == {**full, **later}
+        # Their ranges have no checksums: where logs that no database needs lie beside it, a restore sees that.
+        assert contents(folder / "out") == (full | later if number == 2 else full)
