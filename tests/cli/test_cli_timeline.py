@@ -12,7 +12,7 @@ from chain_sets import DATABASE, branch, dirty, full, increment, part
 from command_line import tokar
 from recovery_sets import OTHER_STREAM, archive, logs
 
-from tokar.cli.tables import is_coloured
+from tokar.cli.tables import cells, is_coloured
 from tokar.cli.timeline import ASCII, UNICODE, draw, glyphs_of
 from tokar.report.timeline import Mark, Row, StreamLine, timeline_of
 from tokar.sets.backup_set import find_sets
@@ -87,6 +87,16 @@ def test_streams_of_strays_are_counted_behind_the_first_ones_and_no_verdict_is_p
     lines = [*draw([*strays, *told], 80, ASCII, plain)]
     assert (len(lines), lines[-1]) == (2 * 70 + 1, "... and 980 more log streams, of strays")
     assert sum(line.endswith("restorable") for line in lines) == 50
+
+
+@pytest.mark.parametrize("folder", ["名前フォルダ" * 9, "名" * 53, "短い", "short"])
+def test_a_reason_with_a_long_name_is_cut_at_the_columns_that_it_takes(folder: str) -> None:
+    note = f"the run of logs ends before it, with {folder}/edb00008.log"
+    stream = StreamLine(base="edb", low=5, high=10, rows=(Row(mark=Mark.LEFT_OUT, note=note, runs=((9, 10),)),))
+    for width in range(60, 201, 7):
+        lines = [*draw([stream], width, UNICODE, plain)]
+        assert max(map(cells, lines)) <= width
+        assert "".join("".join(lines[2:]).split()) == "".join(note.split())
 
 
 def test_wide_characters_take_the_room_that_they_take() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
@@ -29,6 +30,31 @@ def cells(text: str) -> int:
     return sum(
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
     )
+
+
+def wrapped(text: str, columns: int, indent: str) -> Iterator[str]:
+    """Yield text in lines that take no more than so many columns; a word that takes more is cut."""
+    if text.isascii():
+        yield from textwrap.wrap(text, columns, initial_indent=indent, subsequent_indent=indent)
+        return
+    room, line = columns - cells(indent), ""
+    for piece in (piece for word in text.split() for piece in _pieces(word, room)):
+        if line and cells(f"{line} {piece}") > room:
+            yield indent + line
+            line = ""
+        line = f"{line} {piece}" if line else piece
+    yield indent + line
+
+
+def _pieces(word: str, room: int) -> Iterator[str]:
+    """Yield a word in pieces that take no more than so many columns."""
+    piece = ""
+    for one in word:
+        if piece and cells(piece + one) > room:
+            yield piece
+            piece = ""
+        piece += one
+    yield piece
 
 
 def is_coloured(stream: TextIO) -> bool:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from typing import Final
 
 from tokar.cli import output
-from tokar.cli.tables import cells, is_coloured
+from tokar.cli.tables import cells, is_coloured, wrapped
 from tokar.report.timeline import Mark, Row, StreamLine, Tone, shown_streams, timeline_of
 from tokar.sets.chain import Chain
 from tokar.words import some, spans
@@ -104,8 +103,7 @@ class _Drawing:
                 yield from self._apart(row, head, word)
                 yield f"    {bar}".rstrip()
             if row.mark is Mark.LEFT_OUT:
-                indent = "      "
-                yield from textwrap.wrap(row.note, self._columns, initial_indent=indent, subsequent_indent=indent)
+                yield from wrapped(row.note, self._columns, " " * 6)
 
     def _aligned(self, head: tuple[str, ...]) -> str:
         found = zip(head, self._widths, strict=True)
