@@ -83,11 +83,12 @@ VERBS = {
     "chain": ("chain", "{archive}"),
     "chain --json": ("chain", "--json", "{archive}"),
     "restore --dry-run": ("restore", "--dry-run", "--into", "{out}", "{archive}"),
-    "restore --dry-run --tree": ("restore", "--dry-run", *_ALL, "--tree", "{out}.d", "{archive}"),
+    "restore --dry-run --tree": ("restore", "--dry-run", *_ALL, "--tree", "{fresh}", "{archive}"),
+    "restore --dry-run again": ("restore", "--dry-run", *_ALL, "--tree", "{there}", "{archive}"),
     "restore --json": ("restore", "--dry-run", "--json", "--all-files", "--into", "{out}", "{archive}"),
     "restore": ("restore", *_ALL, "--tree", "{out}.d", "{archive}"),
     "restore over": ("restore", *_ALL, *_OVER, "{old}", "{archive}"),
-    "restore again": ("restore", *_ALL, "--tree", "{out}.d", "{archive}"),
+    "restore again": ("restore", *_ALL, "--tree", "{there}", "{archive}"),
     "extract": ("extract", "--force", "-o", "{out}", "{archive}", "main.edb"),
     "salvage": ("salvage", "--force", "--json", "{damaged}", "{out}"),
     "salvage text": ("salvage", "--force", "{damaged}", "{out}"),
@@ -153,7 +154,7 @@ def made(place: Path, count: int, kind: str) -> dict[str, Path]:
     for at in range(9000, len(spoilt) - 5000, 40_000):
         spoilt[at] ^= 0xFF
     (place / "b.tokar").write_bytes(spoilt)
-    names = ("out", "lab", "report", "text", "key", "old", "left")
+    names = ("out", "lab", "report", "text", "key", "old", "left", "there")
     paths = {"folder": place / "in", "mine": place / "identity", "place": place} | {
         name: place / name for name in names
     }
@@ -233,6 +234,8 @@ def run(verb: str, paths: dict[str, Path]) -> Callable[[], Result]:
         shutil.rmtree(place / "out.d", ignore_errors=True)
     if verb == "restore over":
         other_files(paths)
+    if verb.endswith("again") and not paths["there"].exists():
+        done("restore", *_ALL, "--tree", paths["there"], paths["archive"])
     if verb == "clean --remove":
         leave(paths["left"], count)
     fresh = place / f"new{len([*place.iterdir()])}"
@@ -319,11 +322,13 @@ def peak(work: Callable[[], object]) -> int:
 HOLDING = (
     *("create", "verify", "verify --content", "inspect", "inspect folder", "extract", "restore --dry-run"),
     *("check", "check folder", "check --content", "chain", "replay", "recover", "inspect folder --json"),
-    *("salvage", "salvage text", "restore", "restore over", "restore --dry-run --tree"),
+    *("salvage", "salvage text", "restore", "restore over", "restore --dry-run --tree", "restore --dry-run again"),
 )
 MOST = 500
 """Bytes of memory that a log may take; each row is held to less, but for those that come near it."""
-NEAR_THE_MOST = {(verb, "faulty") for verb in ("check", "restore --dry-run", "restore", "restore over")}
+NEAR_THE_MOST = {
+    (verb, "faulty") for verb in ("check", "restore --dry-run", "restore --dry-run again", "restore", "restore over")
+}
 # In the torture run so many that what is kept for those who ask again, some hundreds of values, counts for little.
 HELD = [("check folder", "good", 300), *product(HOLDING, KINDS, [MANY])]
 

@@ -22,7 +22,7 @@ _MAX_LISTED: Final = 50
 
 def show_plan(plan: Plan) -> None:
     """Print a plan, without what follows it."""
-    rows, placed = [], plan.interrupted.placed if plan.interrupted else frozenset()
+    rows, placed = [], plan.interrupted.placed if plan.interrupted else ()
     for step in islice(plan.steps, _MAX_LISTED):
         target = "-" if step.target is None else names.printable(step.target)
         token = f"0x{step.entry.token:02X} {step.token_name}"

@@ -39,6 +39,7 @@ from tokar.errors import ArchiveError, InputError, LockedError, StorageError, st
 from tokar.format.index import Entry
 from tokar.names import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted, Plan
+from tokar.restore.written import WrittenFiles
 from tokar.storage.bytesource import open_file, read_start
 from tokar.storage.directory import Directory, inode_of
 from tokar.storage.sink import write_all
@@ -121,8 +122,8 @@ def find_interrupted(plan: Plan) -> Interrupted | None:
     asides = dict.fromkeys(aside for one in written for aside in one.asides)
     return Interrupted(
         name=name,
-        placed=frozenset(_placed(plan)) if written else frozenset(),
-        staged=frozenset(_staged(plan, name)),
+        placed=WrittenFiles(_placed(plan) if written else ()),
+        staged=WrittenFiles(_staged(plan, name)),
         asides=tuple(asides),
         journals=tuple((*place, _identity(*place)) for place in journals),
         registered=any(one.registered for one in written),
@@ -143,8 +144,8 @@ def plans_that_go_on(first: Plan, planned: Planned) -> list[Plan]:
         # All is read only where nothing else is in the way: a recovered database has the size that it had, but a
         # checkpoint lies beside it.
         if there is not None and _is_free(first, plans):
-            whole = frozenset(_placed(first, there.placed))
-            if whole == there.placed:
+            whole = there.placed.among(_placed(first, there.placed))
+            if whole is there.placed:
                 return plans
             if whole:
                 return planned(replace(there, placed=whole, is_done=False))
@@ -153,13 +154,15 @@ def plans_that_go_on(first: Plan, planned: Planned) -> list[Plan]:
 
 def _there_by_size(plan: Plan, left: Interrupted | None) -> Interrupted | None:
     """Return what would be left if all files had been placed that have the right size; None where there is none."""
-    extras = {(one.directory, one.name) for one in plan.extras if _size(one.directory, one.name) == len(one.data)}
-    files = {(path, name) for path, name, entry in plan.steps.placements() if _size(path, name) == entry.size}
-    if not files:
+    sized = ((path, name) for path, name, entry in plan.steps.placements() if _size(path, name) == entry.size)
+    placed = WrittenFiles(sized)
+    if not placed:
         return None
-    found = left or Interrupted(staging_name(plan), frozenset(), frozenset(), (), ())
+    for one in plan.extras:
+        if _size(one.directory, one.name) == len(one.data):
+            placed.add(one.directory, one.name)
+    found = left or Interrupted(staging_name(plan), WrittenFiles(), WrittenFiles(), (), ())
     count = len(plan.extras) + sum(1 for _ in plan.steps.placements())
-    placed = frozenset(files | extras)
     return replace(found, placed=placed, is_done=len(placed) == count)
 
 

@@ -125,7 +125,7 @@ class Placing:
         self._began_renaming = False
         self._name = staging_name(plan)
         self._journals = list(plan.interrupted.journals) if plan.interrupted else []
-        self._done = plan.interrupted.placed if plan.interrupted else frozenset()
+        self._done = plan.interrupted.placed if plan.interrupted else ()
 
     def stage(self) -> None:
         """Make directories, write and sync all files under staging names, and write the journal (steps 1 to 4).

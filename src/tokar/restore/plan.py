@@ -21,6 +21,7 @@ from tokar import errors, names
 from tokar.as_json import Array, as_json, fields_json, to_base64
 from tokar.format.archive import chosen_of
 from tokar.paths import joined
+from tokar.restore.written import WrittenFiles
 
 if TYPE_CHECKING:
     from tokar.format.index import Entry
@@ -301,8 +302,8 @@ class Interrupted:
     """What an interrupted run of the same plan left behind, and what is used of it (`journal`)."""
 
     name: str  # The name of its staging directories
-    placed: frozenset[tuple[str, str]]  # Directory and name of the files that are in place, and whole
-    staged: frozenset[tuple[str, str]]  # Directory and name of the files that are staged with the right size
+    placed: WrittenFiles  # Directory and name of the files that are in place, and whole
+    staged: WrittenFiles  # Directory and name of the files that are staged with the right size
     asides: tuple[Aside, ...]  # The renames of old files that it has done
     journals: tuple[tuple[str, str, str], ...]  # Directory, name and identity of its journals
     registered: bool = False  # Whether it may have registered something with a server
@@ -310,12 +311,7 @@ class Interrupted:
 
     def within(self, directories: Container[str]) -> Interrupted:
         """Return what of it is in some directories."""
-        if not all(one[0] in directories for one in chain(self.placed, self.staged)):  # else it is not made again
-            placed, staged = (
-                frozenset(one for one in which if one[0] in directories) for which in (self.placed, self.staged)
-            )
-        else:
-            placed, staged = self.placed, self.staged
+        placed, staged = self.placed.within(directories), self.staged.within(directories)
         asides = tuple(one for one in self.asides if one.directory in directories)
         return replace(self, placed=placed, staged=staged, asides=asides)
 

@@ -59,6 +59,7 @@ from tokar.restore.rebuilt import rebuilt_locations
 from tokar.restore.rollforward import RolledForward
 from tokar.restore.targets import room_problems
 from tokar.restore.unrecoverable import ALL_THE_SAME, met_all_the_same
+from tokar.restore.written import WrittenFiles
 from tokar.sets.by_header import LOG_NAMES, has_name_of_log
 from tokar.sets.outcome import LastLine, with_damage, with_idle, with_met, worst
 from tokar.sets.selection import NotPlaced
@@ -471,8 +472,8 @@ def _interrupted(plans: Sequence[Plan]) -> Interrupted | None:
         return None
     return replace(
         left[0],
-        placed=frozenset().union(*(one.placed for one in left)),
-        staged=frozenset().union(*(one.staged for one in left)),
+        placed=WrittenFiles(chain.from_iterable(one.placed for one in left)),
+        staged=WrittenFiles(chain.from_iterable(one.staged for one in left)),
         asides=tuple(chain.from_iterable(one.asides for one in left)),
     )
 

@@ -59,7 +59,7 @@ class Stager:
         self._stages = stages
         self._progress = progress
         self.processes = 1  # How many were worth having
-        self._done = plan.interrupted.placed if plan.interrupted else frozenset()
+        self._done = plan.interrupted.placed if plan.interrupted else ()
         self._unreported = 0
         self._without_time = 0
         self._files = 0
