@@ -541,6 +541,10 @@ def test_a_restore_that_died_is_taken_over_on_request_alone(story: Story, tmp_pa
     gc.collect()  # the process is gone, and its lock with it
     arguments = ("restore", "--chain", tmp_path / "shelf", "--server", f"lab:{target.folder}")
     assert tokar(*arguments).exit_code == 1
+    target.place.databases[1].write_bytes(b"in the way")
+    before = contents(target.folder)
+    refused(tokar(*arguments, "--take-over"), "there already", 6)
+    assert contents(target.folder) == before, "a restore that is refused tells the server nothing"
     done(*arguments, "--take-over", "--existing", "set-aside")
     done("lab", "recover", target.folder)
     assert content_of_lab(target.folder) == kept[-1].expected

@@ -60,7 +60,6 @@ class RestoreProcedure:
     def __init__(self, server: Server, transcript: Transcript) -> None:
         self.restored: list[SetToRestore] = []  # Sets that were registered, placed and completed
         self.transcript = transcript  # Where every call is noted
-        self.has_taken_over = False  # Whether `take_over` was called
         self.has_registered = False  # Whether a Register of this restore was accepted, or not answered
         self.keeps_down = False  # Whether, after a failure, the server was told of it, so that the service stays down
         self._coming: list[SetToRestore] = []  # Sets that are to come, the one at work first
@@ -122,7 +121,6 @@ class RestoreProcedure:
         complete = self._live().register_complete
         with contextlib.suppress(ServerError):  # nothing is registered
             self.transcript.call("register_complete", complete, codes.ERROR, facts={"status": f"0x{codes.ERROR:08X}"})
-        self.has_taken_over = True
         self._machine.fire(RestoreEvent.TAKE_OVER)
 
     def expect(self, items: Sequence[SetToRestore]) -> None:

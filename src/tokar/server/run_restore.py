@@ -180,8 +180,6 @@ def prepared_restore(
     with RestoreProcedure(server, transcript) as procedure:
         head = parts[0].archive.head
         procedure.prepare(head.blob(_EXPIRY_TOKEN))
-        if take_over:
-            procedure.take_over()
         request = Request(
             profile=head.profile,
             roots=tuple(part.archive.root.hex() for part in parts),
@@ -192,7 +190,8 @@ def prepared_restore(
             existing=existing,
             now=clock(),
         )
-        yield ServerRestore(server, parts, procedure, request, old_paths(parts[0].archive, facts))
+        paths = old_paths(parts[0].archive, facts)
+        yield ServerRestore(server, parts, procedure, request, paths, take_over=take_over)
 
 
 def restore_to_server(
@@ -237,6 +236,8 @@ class ServerRestore:
         procedure: The procedure, after Prepare.
         request: Where files go, and how.
         paths: Where databases lay at the backup, by name, of those whose names do not say it.
+        take_over: Whether to go on although a restore that died is still registered; the server is told of that after
+            everything is planned and staged, for a restore that is refused changes nothing.
     """
 
     def __init__(
@@ -246,8 +247,11 @@ class ServerRestore:
         procedure: RestoreProcedure,
         request: Request,
         paths: Mapping[str, str],
+        *,
+        take_over: bool = False,
     ) -> None:
         self._paths = paths
+        self._takes_over = take_over
         self._server = server
         self._parts = [part for part in parts if part.generation_low]  # Those that are registered
         self._procedure = procedure
@@ -283,8 +287,8 @@ class ServerRestore:
         try:
             with Placing(self.plan, self._merged, progress=progress, group_of=self._set_of) as placing:
                 placing.stage()
-                if left is not None and left.registered and not self._procedure.has_taken_over:
-                    self._procedure.take_over()  # its journal says that this restore died with it (RES-8)
+                if self._takes_over or (left is not None and left.registered):
+                    self._procedure.take_over()  # asked for, or its journal says that this restore died with it (RES-8)
                 self._restore(items, placing)
         except BaseException as error:
             self._describe(error)
