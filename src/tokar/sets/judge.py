@@ -39,7 +39,7 @@ from tokar.sets.linked import with_linked_logs, with_links
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key, stream_of
 from tokar.sets.lost import lost_faults
-from tokar.sets.named import attached_untold, databases_not_here, databases_renamed, sure_logs
+from tokar.sets.named import databases_not_here, databases_renamed, sure_logs
 from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.sets.server_list import list_faults
 from tokar.words import logs_text
@@ -138,7 +138,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     others += current_faults(facts, _ends(runs), (one.file for one in left_out))
     faults += [*in_folders(for_owner(others, facts.profile), facts), *copy_faults(all_databases, apart)]
     faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
-    open_questions = tuple(dict.fromkeys((*_open_questions(facts, verdicts), *attached_untold(runs))))
+    open_questions = tuple(dict.fromkeys(_open_questions(facts, verdicts)))
     made_anew = [DatabaseRun(one, table, frozenset()) for one in temporary]
     in_place = {id(file) for file, _ in in_place_of_databases(whole)}
     faults += [fault for run in made_anew if id(run.facts) not in in_place for fault in run.faults]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import islice, takewhile
-from typing import Final
 
 from tokar.ese.values import Signature
 from tokar.names import collision_key, leaf_of, printable
@@ -14,12 +13,6 @@ from tokar.sets.beside import in_place_of_lacking, is_name_of_another, last_plac
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import AttachedDatabase, LogFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity
-
-_UNTOLD: Final = (
-    "whether more is attached where the logs end than the databases that are here (-1216) nobody can tell: the header "
-    "of {} does not even name {}, and the records cannot be read; put all databases of that server together"
-)
-"""The last log that tells, and the database."""
 
 
 def sure_logs(run: DatabaseRun) -> list[LogFacts]:
@@ -93,21 +86,6 @@ def telling(run: DatabaseRun) -> Sequence[LogFacts]:
     while end and not logs[end - 1].attached and not logs[end - 1].is_opaque and logs[end - 1].generation in told:
         end -= 1
     return logs[:end] if end else logs
-
-
-def attached_untold(runs: Iterable[DatabaseRun]) -> Iterator[str]:
-    """Yield that nobody can tell what is attached where logs end that soft recovery plays (`SFT-12`).
-
-    So it is where nobody can read the records, and the header of the last log that tells does not even name the
-    database that needs it: others may have been attached after that, too.
-    """
-    for run in runs:
-        header, logs, one = run.facts.header, telling(run), run.facts
-        is_soft = run.need.low and not run.need.hard
-        if not is_soft or header is None or not logs or one.why_halted or not one.is_unreadable_chain:
-            continue
-        if all(attached.signature != header.signature for attached in logs[-1].attached):
-            yield _UNTOLD.format(logs[-1].name, one.name)
 
 
 def databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
