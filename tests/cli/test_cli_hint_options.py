@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import tokar
+from command_line import done, tokar
 
 from tokar import cli
 from tokar.cli import hints
@@ -102,6 +102,25 @@ def test_an_option_of_another_verb_is_named_with_that_verb(hint: str, printed: s
         assert hints.typeable(hint) == printed
     finally:
         hints.begin()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verb"),
+    [
+        (("restore",), "restore"),
+        (("verify", "a", "b", "--root", "00"), "verify"),
+        (("inspect", "x", "--page", "3"), "inspect"),
+        (("lab", "set", "{}", "--busy", "-1"), "lab set"),
+    ],
+)
+def test_the_verb_at_work_is_named_where_its_help_is_the_next_step(
+    arguments: tuple[str, ...], verb: str, tmp_path: Path
+) -> None:
+    done("lab", "new", tmp_path / "lab")
+    result = tokar(*(one.format(tmp_path / "lab") for one in arguments))
+    assert result.exit_code == 2
+    assert f"tokar {verb} --help shows" in (result.hint or "")
+    assert tokar(*verb.split(), "--help").exit_code == 0
 
 
 def test_a_folder_with_two_log_streams_says_which_verb_takes_one_of_them(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tokar.ese.log import LogHeader
 from tokar.ese.page import seal_segment
 from tokar.ese.values import LogPosition
 from tokar.restore.inventory import engine_file, take_inventory
-from tokar.restore.rollforward import RolledForward, RollForward, is_earlier_state, look_for_continuing
+from tokar.restore.rollforward import RolledForward, RollForward, given_up, is_earlier_state, look_for_continuing
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.storage.bytesource import BytesSource, FileSource
 
@@ -67,6 +67,52 @@ def staying(found: RollForward) -> list[str]:
 def problem(found: RollForward) -> str:
     (one,) = found.problems
     return one.error.message
+
+
+def said(folder: Path, files: dict[str, bytes], placed: Sequence[LogFacts] = PLACED) -> list[str]:
+    """What is said of logs that are there where they are to be set aside."""
+    write(folder, files)
+    return [*given_up(str(folder), take_inventory([str(folder)], engine_file), RolledForward(placed))]
+
+
+@pytest.mark.parametrize(
+    ("files", "logs"),
+    [
+        (part(6, 10), "3 logs in {} continue the set, to 0xA"),
+        (part(8, 8), "1 log in {} continues the set, to 0x8"),
+        ({"edb.log": TOP[8]}, "1 log in {} continues the set, to 0x8"),
+        (part(8, 8) | {"edb.log": TOP[9]}, "2 logs in {} continue the set, to 0x9"),
+    ],
+)
+def test_where_logs_that_continue_the_set_are_set_aside_it_is_said_what_that_gives_up(
+    files: dict[str, bytes], logs: str, tmp_path: Path
+) -> None:
+    (one,) = said(tmp_path, files)
+    rest = (
+        "setting aside gives up what came after the backup; --existing roll-forward (without --server) lets them stay"
+    )
+    assert one == f"{logs.format(tmp_path)}: {rest} stay"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        part(5, 7),
+        part(9, 10),
+        {name_of(8): bytes(8192)},
+        {"edb.log": TOP[7]},
+        {"edb.log": bytes(8192)},
+        {name_of(8): logs(8, 8, stream=OTHER_STREAM)[name_of(8)]},
+    ],
+)
+def test_of_logs_that_do_not_continue_the_set_nothing_is_given_up(files: dict[str, bytes], tmp_path: Path) -> None:
+    assert said(tmp_path, files) == []
+
+
+def test_nothing_is_given_up_where_no_log_is_placed_or_nobody_looks(tmp_path: Path) -> None:
+    assert said(tmp_path, part(8, 10), []) == []
+    assert [*given_up(None, take_inventory([], engine_file), RolledForward(PLACED))] == []
 
 
 def test_logs_that_continue_the_set_stay(tmp_path: Path) -> None:

@@ -25,18 +25,21 @@ _OF: Final = {
 _OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 _ENDS: Final = re.compile("[;:]")  # What is said of one verb
 _VERB: Final = re.compile(r"\btokar ([a-z]+)\b")
+_EVERYWHERE: Final = {"--help"}
+"""What every verb takes, though it is none of its parameters."""
 
 
 class _AtWork:
     """The verb that was asked for."""
 
+    verb: str = ""  # As it is typed, with what it is a part of: `lab new`; empty as long as that is not known
     options: frozenset[str] | None = None  # What it takes; None as long as that is not known
 
 
-def begin(parameters: Iterable[Any] | None = None) -> None:
-    """Begin a command, with the parameters of its verb as soon as these are known."""
+def begin(verb: str = "", parameters: Iterable[Any] | None = None) -> None:
+    """Begin a command, with its verb and the parameters of that as soon as these are known."""
     known = None if parameters is None else frozenset(name for one in parameters for name in one.opts)
-    _AtWork.options = known
+    _AtWork.verb, _AtWork.options = verb, None if known is None else known | _EVERYWHERE
 
 
 def verb_for(option: str) -> str:
@@ -45,8 +48,12 @@ def verb_for(option: str) -> str:
 
 
 def typeable(hint: str) -> str:
-    """Return a hint in which each option is one of the verb at work, or stands behind the verb that has it."""
+    """Return a hint that can be typed.
+
+    Each option is one of the verb at work, or stands behind the verb that has it; `VERB` is the verb at work.
+    """
     known = _AtWork.options
+    hint = hint.replace("tokar VERB", f"tokar {_AtWork.verb}") if _AtWork.verb else hint
     if known is None or "--" not in hint:
         return hint
     named, parts, at = "", list[str](), 0

@@ -80,7 +80,7 @@ def with_shared(command: Any, *names: str) -> Any:
 
 def _invoked(run: Callable[[Any], Any], context: Any) -> Any:
     """Run a command with its log; name the variables of the environment that an error may come from."""
-    hints.begin(context.command.params)
+    hints.begin(context.command_path.partition(" ")[2], context.command.params)
     try:
         log = context.meta.get(_LOG)
         if log is not None:

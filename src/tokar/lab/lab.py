@@ -373,7 +373,7 @@ def create_lab(
     """
     with storage_errors("make a lab there", folder):
         if (folder / CONFIG_NAME).exists():
-            raise InputError("there is a lab already", path=folder)
+            raise InputError("there is a lab already", path=folder, hint="name another folder")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError("a lab is made in a new or empty folder", path=folder, hint="name another folder")
     config = default_config(profile, databases or (2 if profile == "edbbcli" else 1), seed)

@@ -56,7 +56,7 @@ from tokar.restore.plan import (
     Steps,
     sort_problems,
 )
-from tokar.restore.rollforward import RolledForward, look_for_staying
+from tokar.restore.rollforward import RolledForward, given_up, look_for_staying
 from tokar.restore.targets import Targets
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
 from tokar.words import count_text, noun, some
@@ -436,7 +436,8 @@ def look_and_plan(
     Args:
         entries: The entries of the set, or of all sets of a chain.
         request: What is asked for.
-        placed: What is placed, as far as logs that are there may continue it; needed where they may stay.
+        placed: What is placed, as far as logs that are there may continue it; needed where they may stay, and where
+            it should be said that they are given up.
         go_on: Looks for what an interrupted run left; else where this plan is a part of a restore.
 
     Raises:
@@ -460,6 +461,8 @@ def look_and_plan(
             plan = _roll_forward(entries, request, first, seen, placed or RolledForward())
         else:
             plan = make_plan(entries, request, seen) if own else first
+            where = places_of(first, request).log_path or log_directory(request)
+            plan = replace(plan, notes=(*plan.notes, *given_up(where, seen, placed or RolledForward())))
         return [replace(plan, notes=(*plan.notes, *_goes_on(own)))]
 
     return go_on(first, planned)[0]

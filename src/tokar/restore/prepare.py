@@ -308,7 +308,8 @@ def _plan(
     go_on: Callable[[Plan, Planned], list[Plan]] = plans_that_go_on,
 ) -> Plan:
     """Return the plan of some content, with what is wrong with it unless that was accepted."""
-    plan = look_and_plan(content.entries, request, _placed(chosen, content, request), go_on)
+    placed = None if options.only or not chosen.whole else _placed(chosen, content, request)
+    plan = look_and_plan(content.entries, request, placed, go_on)
     plan = replace(plan, notes=(*plan.notes, *chosen.notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
     problems += [*content.problems, *_archives_set_aside(plan, content), *_among_logs(plan, chosen)]

@@ -12,6 +12,7 @@ them (-565, -610, -611). So does a link or a special file in the place of a log 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from typing import Final
 from blake3 import blake3
 
 from tokar import names
-from tokar.errors import ExistingFileError, HeaderError
+from tokar.errors import ExistingFileError, HeaderError, StorageError
 from tokar.ese.content_facts import RECORDS_AT, LogReport
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.inspect import inspect_file
@@ -33,7 +34,7 @@ from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import Rules
 from tokar.sets.need import Basis, need_of
 from tokar.storage.bytesource import ByteSource, FileSource, pieces_of
-from tokar.words import count_text
+from tokar.words import count_text, noun
 
 _GIVE_UP: Final = "or give up the logs that are there: --existing set-aside"
 _HINT: Final = f"move it elsewhere, {_GIVE_UP}"
@@ -108,6 +109,36 @@ def look_for_staying(folder: str | None, inventory: Inventory, placed: RolledFor
     does = "continues the set and stays; it reaches" if count == 1 else "continue the set and stay; they reach"
     stays = f"{count_text(count, 'log')} in {path} {does} 0x{found.high:X}"
     return replace(found, notes=(stays if found.high else f"no log in {path} continues the set",))
+
+
+def given_up(folder: str | None, inventory: Inventory, placed: RolledForward) -> Iterator[str]:
+    """Yield that logs which continue what is placed lie in the log directory, to be set aside with what is in them.
+
+    Nothing where a log cannot be read, or none lies there that is later than all that are placed.
+    """
+    directory = inventory.directories.get(folder) if folder is not None else None
+    end = max((log.generation or 0 for log in placed.logs), default=0)
+    if directory is None or not end:
+        return
+    with suppress(StorageError):
+        later = sum(_generation_of(directory.path, one.name) > end for one in directory.found if one.engine is not None)
+        found = look_for_continuing(directory, placed) if later else None
+        if found is not None and found.high > end:
+            logs, they = count_text(found.high - end, "log"), noun(found.high - end, "continues", "continue")
+            yield (
+                f"{logs} in {names.printable(directory.path)} {they} the set, to 0x{found.high:X}: setting aside gives "
+                "up what came after the backup; --existing roll-forward (without --server) lets them stay"
+            )
+
+
+def _generation_of(folder: str, name: str) -> int:
+    """Return the generation of a log by its name, of a current one by its header; 0 where neither tells."""
+    by_name = parse_file_name(name)
+    if by_name.role is not NameRole.CURRENT_LOG:
+        return by_name.generation or 0 if by_name.role is NameRole.NUMBERED_LOG else 0
+    with suppress(HeaderError), FileSource(Path(folder, name)) as source:
+        return LogHeader.read(source).generation
+    return 0
 
 
 def look_for_continuing(directory: TargetDirectory, placed: RolledForward) -> RollForward:
