@@ -91,7 +91,7 @@ def test_where_logs_that_continue_the_set_are_set_aside_it_is_said_what_that_giv
     rest = (
         "setting aside gives up what came after the backup; --existing roll-forward (without --server) lets them stay"
     )
-    assert one == f"{logs.format(tmp_path)}: {rest} stay"
+    assert one == f"{logs.format(tmp_path)}: {rest}"
 
 
 @pytest.mark.parametrize(
