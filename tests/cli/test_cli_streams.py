@@ -193,6 +193,8 @@ FULL = (
             1,
             FULL,
         ),
+        (">/dev/full", ["clean", "{folder}"], 1, FULL),
+        (">/dev/full", ["restore", "{archive}", "--into", "{folder}/out", "--dry-run", "--json"], 1, FULL),
         (
             ">/dev/full",
             ["create", "-q", "-", "{folder}"],

@@ -115,6 +115,11 @@ def begin(verb: str = "error", *, patient: bool = False) -> None:
     hints.begin()
 
 
+def only_look() -> None:
+    """Note that the command changes nothing after all: without its output it has done nothing."""
+    _Output.patient = False
+
+
 def call(path: str, name: str) -> None:
     """Let a path be called by another name in all that the command prints: a person has never seen it."""
     for shown in (str, names.printable, lambda text: json_text(text)[1:-1], names.leaf_of):

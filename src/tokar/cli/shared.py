@@ -81,6 +81,8 @@ def with_shared(command: Any, *names: str) -> Any:
 def _invoked(run: Callable[[Any], Any], context: Any) -> Any:
     """Run a command with its log; name the variables of the environment that an error may come from."""
     hints.begin(context.command_path.partition(" ")[2], context.command.params)
+    if _only_looks(context):
+        output.only_look()
     try:
         log = context.meta.get(_LOG)
         if log is not None:
@@ -91,6 +93,12 @@ def _invoked(run: Callable[[Any], Any], context: Any) -> Any:
         if told := [*_from_environment(error, context)]:
             error.add_note(f"set in the environment: {', '.join(told)}")
         raise
+
+
+def _only_looks(context: Any) -> bool:
+    """Return whether a verb that changes things, most of the time, changes nothing as it was called."""
+    is_listing = context.info_name == "clean" and not context.params["remove"]
+    return is_listing or context.info_name == "show" or bool(context.params.get("dry_run"))
 
 
 def _demand_apart(log: Path, values: Iterable[Any]) -> None:
