@@ -657,3 +657,12 @@ def test_what_needs_no_recovery_gets_one_last_line_from_every_verb(name: str, tm
     is_checkpoint = name != "main.pat"  # by its header, unless the name says what no header could
     steps = [step["action"] for step in plan.json()["plans"][0]["steps"]]
     assert steps == ["leave out" if is_checkpoint else "place"]
+
+
+def test_a_folder_in_place_of_an_archive_is_refused_with_both_ways_to_go_on(tmp_path: Path) -> None:
+    done("lab", "new", tmp_path / "lab")
+    result = tokar("restore", tmp_path / "lab", "--into", tmp_path / "out")
+    assert (result.exit_code, "it is a folder, and an archive is wanted" in result.stderr) == (1, True)
+    assert f"--chain {tmp_path / 'lab'} takes the archives in it" in (result.hint or "")
+    assert f"tokar create ARCHIVE {tmp_path / 'lab'}" in (result.hint or "")
+    assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ from tokar.cli.options import (
     open_given,
 )
 from tokar.cli.restore_text import show_chain, show_plan, show_recovery, show_registrations, show_report
-from tokar.errors import ArchiveError, InputError, RestoreError
+from tokar.errors import ArchiveError, InputError, RestoreError, StorageError
 from tokar.format.archive import Archive
 from tokar.paths import parse_map
 from tokar.processes import useful_processes
@@ -220,6 +221,7 @@ def restore(
     if take_over and server is None:
         raise InputError("--take-over goes with --server; without one nothing is registered")
     if len(named) == 1 and until is None and server is None:
+        _demand_no_folder(named[0])
         with _known_with_error(showing) as known, open_given(named[0], keyring) as archive:
             if signers is not None:
                 signers.demand(archive)
@@ -239,6 +241,18 @@ def restore(
             _restore(chosen, options, showing, known)
         else:
             _restore_to(server, chosen, options, showing, known)
+
+
+def _demand_no_folder(path: str) -> None:
+    """Check that what is to be restored is no folder: one of files has to be archived first.
+
+    Raises:
+        StorageError: It is one.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 - text
+        folder = names.typed(path)
+        hint = f"--chain {folder} takes the archives in it; of the files in it, make one: tokar create ARCHIVE {folder}"
+        raise StorageError("it is a folder, and an archive is wanted", path=path, hint=hint)
 
 
 def _not_unrecoverable(server: str | None, until: str | None, count: int) -> InputError:
