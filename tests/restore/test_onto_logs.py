@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chain_sets import OTHER_STREAM, TOP, dirty
 from chain_stories import new_story, take
-from command_line import done
+from command_line import done, tokar
 from lab_sets import LabSet, Maker, fork_of, lab_names, recovered
 from small_sets import write
 
@@ -154,3 +154,19 @@ def test_of_a_database_that_logs_can_be_followed_to_or_that_is_of_another_stream
 ) -> None:
     assert told(logs(5, 6), logs(7, 9), databases=[one]) == ""
     assert told(logs(5, 6), logs(7, 9), databases=[one, database()]) != ""
+
+
+@pytest.mark.parametrize("existing", ["refuse", "set-aside"])
+def test_a_restore_says_that_logs_which_continue_its_current_log_are_given_up(existing: str, tmp_path: Path) -> None:
+    story = new_story(tmp_path / "lab", "certadm", databases=1, seed=5, work=20)
+    snapshot = story.lab.place.logs
+    done("create", tmp_path / "set.tokar", snapshot)
+    story.lab.work(60)
+    before = sorted(one.name for one in snapshot.iterdir())
+    options = "--dry-run", "--into", snapshot, tmp_path / "set.tokar"
+    result = tokar("restore", "--existing", existing, *options)
+    (note,) = [line for line in result.stdout.splitlines() if "continue the set" in line]
+    assert "setting aside gives up what came after the backup; --existing roll-forward" in note
+    assert result.exit_code == (6 if existing == "refuse" else 0)
+    assert done("restore", "--dry-run", "--into", tmp_path / "elsewhere", tmp_path / "set.tokar").stdout.find(note) < 0
+    assert sorted(one.name for one in snapshot.iterdir()) == before

@@ -320,12 +320,15 @@ def _plan(
 
 def _placed(chosen: ChosenSets, content: MergedSet, request: Request) -> RolledForward:
     """Return what is placed, as far as logs that are there may continue it."""
-    if request.existing is not Existing.ROLL_FORWARD or not (chosen.logs and chosen.logs[-1].current):
+    if request.elsewhere or not (chosen.logs and chosen.logs[-1].current):
         return RolledForward(chosen.logs, chosen.databases)
     last = chosen.selection and chosen.selection.logs[-1]
     at, number = (last.at, last.entry) if last else (0, chosen.logs[-1].number)
     origins = ((one, *content.origin(one)) for one in content.entries)
-    entry, wanted, own = next(one for one in origins if one[1] is chosen.archives[at] and one[2].number == number)
+    found = next((one for one in origins if one[1] is chosen.archives[at] and one[2].number == number), None)
+    if found is None:
+        return RolledForward(chosen.logs, chosen.databases)  # another part of the restore has it
+    entry, wanted, own = found
     source = None if wanted.is_locked else wanted.entry_source(own)
     return RolledForward(chosen.logs, chosen.databases, entry.number, source)
 
