@@ -24,6 +24,7 @@ NOTHING_OF_OTHERS = {
     "tokar.lab.backup": "pages, which `lab-page` takes apart",
     "tokar.lab.calls": "a list, which `namelist` takes apart",
     "tokar.lab.server": "a token that it made itself, in the same process",
+    "tokar.salvage.losses": "what it packed itself",
     "tokar.server.contract": "a list, which `namelist` takes apart",
     "tokar.sets.by_generation": "what it packed itself",
     "tokar.testing.scripted_server": "a list that a test gave it",
