@@ -453,15 +453,15 @@ def look_and_plan(
     # Where the files go is not known before there is a plan; what is there already does not change that.
     roll_forward = request.existing is Existing.ROLL_FORWARD
     first = make_plan(entries, replace(request, existing=Existing.SET_ASIDE) if roll_forward else request, inventory)
+    where = places_of(first, request).log_path or log_directory(request)
 
     def planned(left: Interrupted | None) -> list[Plan]:
         own = left.within({one.path for one in first.directories}) if left else None
         seen = replace(inventory, interrupted=own)
         if roll_forward:
-            plan = _roll_forward(entries, request, first, seen, placed or RolledForward())
+            plan = _roll_forward(entries, request, where, seen, placed or RolledForward())
         else:
             plan = make_plan(entries, request, seen) if own else first
-            where = places_of(first, request).log_path or log_directory(request)
             plan = replace(plan, notes=(*plan.notes, *given_up(where, seen, placed or RolledForward())))
         return [replace(plan, notes=(*plan.notes, *_goes_on(own)))]
 
@@ -484,10 +484,10 @@ def _goes_on(left: Interrupted | None) -> Iterator[str]:
 
 
 def _roll_forward(
-    entries: Sequence[Entry], request: Request, first: Plan, inventory: Inventory, placed: RolledForward
+    entries: Sequence[Entry], request: Request, where: str | None, inventory: Inventory, placed: RolledForward
 ) -> Plan:
-    """Return the plan that lets logs stay that continue what is placed."""
-    found = look_for_staying(places_of(first, request).log_path or log_directory(request), inventory, placed)
+    """Return the plan that lets logs stay that continue what is placed, in the log directory, if there is one."""
+    found = look_for_staying(where, inventory, placed)
     request = replace(request, left_out={**request.left_out, **found.gives_way})
     plan = make_plan(entries, request, replace(inventory, stays=found.stays))
     notes = (*plan.notes, *found.notes)
