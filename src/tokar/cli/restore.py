@@ -353,7 +353,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     with opened_server(source, {"restoring": True}) as server:
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
-        run.outcome = outcome_of_sets(chosen)  # which may have met damage by now
+        run.outcome = outcome_of_sets(chosen, run.unproven)  # which may have met damage by now
     found = as_accepted(run.outcome, options.acceptances)
     if showing.as_json:
         told = {"outcome": as_json(found), "beside": _beside(chosen)}
@@ -373,6 +373,7 @@ class _ServerRun:
     plans: list[Plan] = field(default_factory=list)  # The plan, once it is made
     result: RestorationResult | None = None  # What came of it; None where only the plan was wanted
     next_steps: tuple[str, ...] = ()  # What a person does next
+    unproven: tuple[str, ...] = ()  # What nobody can tell of the server
 
 
 def _check_for_server(options: RestoreOptions) -> None:
@@ -399,6 +400,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
     existing = Existing(options.existing)
     with prepared_restore(server, parts, maps=maps, existing=existing, take_over=take_over) as restoring:
         run.plans.append(restoring.plan)
+        run.unproven = restoring.unproven
         if showing.talks:
             show_plan(restoring.plan)
         restoring.plan.raise_for_problems()
@@ -430,7 +432,7 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
             ],
             "next": list(run.next_steps),
             "never": [],
-            "not_checked": list(chosen.not_checked),
+            "not_checked": [*chosen.not_checked, *run.unproven],
         },
         "outcome": as_json(run.outcome),
         "placed": {"files": result.files, "size": result.size} if result else None,

@@ -103,6 +103,7 @@ class SimulatedServer(Server):
         self.dialect = DIALECTS[lab.config.profile]
         self.name = lab.config.server
         self.path_maps = lab.config.path_maps(lab.folder)
+        self.database_places = tuple(lab.config.unc(one.path) for one in lab.config.databases)
         self.recovery_steps = (f"tokar lab recover {names.typed(str(lab.folder))}",)
         self._calls = Calls(lab, InjectionPlan(faults), injector or FaultInjector(), busy)
         self._restoring: SimulatedRestore | None = None

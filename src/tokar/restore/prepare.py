@@ -61,7 +61,7 @@ from tokar.restore.targets import room_problems
 from tokar.restore.unrecoverable import ALL_THE_SAME, met_all_the_same
 from tokar.restore.written import WrittenFiles
 from tokar.sets.by_header import LOG_NAMES, has_name_of_log
-from tokar.sets.outcome import LastLine, with_damage, with_idle, with_met, worst
+from tokar.sets.outcome import LastLine, LeftOpen, weigh, with_damage, with_idle, with_met, worst
 from tokar.sets.selection import NotPlaced
 from tokar.sets.staying import facts_of_logs
 from tokar.sets.watching import Watch, unwatched
@@ -185,9 +185,15 @@ def _agreed(plan: RestorePlan, options: RestoreOptions) -> RestorePlan:
     return replace(plan, parts=tuple(parts))
 
 
-def outcome_of_sets(chosen: ChosenSets) -> LastLine | None:
-    """Return what the verdict on sets comes to that a server takes over; None where nothing was judged."""
-    return _outcome(chosen)
+def outcome_of_sets(chosen: ChosenSets, unproven: Sequence[str] = ()) -> LastLine | None:
+    """Return what the verdict on sets comes to that a server takes over; None where nothing was judged.
+
+    Args:
+        chosen: The sets.
+        unproven: What nobody can tell of the server.
+    """
+    found = _outcome(chosen)
+    return worst((found, weigh((), LeftOpen(unproven)))) if found is not None and unproven else found
 
 
 def _outcome(chosen: ChosenSets, met: Sequence[NotPlaced] = ()) -> LastLine | None:

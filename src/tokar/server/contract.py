@@ -337,6 +337,8 @@ class Server(ABC):
     may_hang: bool = False
     # What the paths in its lists stand for on this machine, where that is not what they say: prefix there, path here.
     path_maps: tuple[tuple[str, str], ...] = ()
+    # Where its databases are, as its configuration says, which asks no service; None where nobody can tell.
+    database_places: tuple[str, ...] | None = None
     recovery_steps: tuple[str, ...] = ("start the service: its engine recovers what was registered",)  # After a restore
 
     def is_online(self) -> bool | None:

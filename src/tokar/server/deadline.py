@@ -50,6 +50,7 @@ _FACTS: Final = (
     "truncation_off",
     "seen_against",
     "path_maps",
+    "database_places",
     "recovery_steps",
 )
 """What the server in the child is asked for once, when it is made."""

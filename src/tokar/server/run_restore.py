@@ -9,7 +9,7 @@ What is registered is recovered by the engine at its next start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -33,6 +33,7 @@ from tokar.restore.plan import Existing, Plan, raise_first
 from tokar.restore.planner import add_problems, look_and_plan
 from tokar.restore.prepare import incomplete_files
 from tokar.server.contract import BackupType, Registration, Server, ServerError
+from tokar.server.places import open_places, without_a_place
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
 from tokar.sets.backup_set import set_of_archive
@@ -180,18 +181,30 @@ def prepared_restore(
     with RestoreProcedure(server, transcript) as procedure:
         head = parts[0].archive.head
         procedure.prepare(head.blob(_EXPIRY_TOKEN))
+        locations, are_told = _ask_locations(server, procedure, head)
         request = Request(
             profile=head.profile,
             roots=tuple(part.archive.root.hex() for part in parts),
             from_server=True,
             numbered=False,
-            locations=_ask_locations(server, procedure, head),
+            locations=locations,
             maps=(*(PathMap(*one) for one in server.path_maps), *maps),
             existing=existing,
             now=clock(),
         )
         paths = old_paths(parts[0].archive, facts)
-        yield ServerRestore(server, parts, procedure, request, paths, take_over=take_over)
+        databases = [one.name for one in facts.databases if not one.temporary]
+        unproven = () if are_told else open_places(server.name, databases, server.database_places)
+        yield ServerRestore(
+            server,
+            parts,
+            procedure,
+            request,
+            paths,
+            databases=databases,
+            unproven=[*unproven],
+            take_over=take_over,
+        )
 
 
 def restore_to_server(
@@ -209,19 +222,19 @@ def restore_to_server(
         return restore.run(progress)
 
 
-def _ask_locations(server: Server, procedure: RestoreProcedure, head: Head) -> tuple[Location, ...]:
-    """Return where everything lives: from the server, or as it was at the backup where the server does not say."""
+def _ask_locations(server: Server, procedure: RestoreProcedure, head: Head) -> tuple[tuple[Location, ...], bool]:
+    """Return where everything lives, and whether the server says so; else it is as it was at the backup."""
     if server.dialect.profile == "certadm":  # asks a running service, which a restore must not find
-        return stored_locations(head)
+        return stored_locations(head), False
     try:
         listed = procedure.locations()
     except ServerError:
         kept = stored_locations(head)
         if not kept:
             raise
-        return kept
+        return kept, False
     try:
-        return parse_location_list(listed.data, wide=listed.wide, source=server.name)
+        return parse_location_list(listed.data, wide=listed.wide, source=server.name), True
     except LocationListError as error:
         error.path = server.name
         raise
@@ -236,6 +249,8 @@ class ServerRestore:
         procedure: The procedure, after Prepare.
         request: Where files go, and how.
         paths: Where databases lay at the backup, by name, of those whose names do not say it.
+        databases: Names of the databases.
+        unproven: What nobody can tell of the server.
         take_over: Whether to go on although a restore that died is still registered; the server is told of that after
             everything is planned and staged, for a restore that is refused changes nothing.
     """
@@ -248,8 +263,11 @@ class ServerRestore:
         request: Request,
         paths: Mapping[str, str],
         *,
+        databases: Collection[str] = (),
+        unproven: Sequence[str] = (),
         take_over: bool = False,
     ) -> None:
+        self.unproven = tuple(unproven)  # What nobody can tell of the server
         self._paths = paths
         self._takes_over = take_over
         self._server = server
@@ -261,8 +279,9 @@ class ServerRestore:
         )
         self._merged = MergedSet([(part.archive, part.entries) for part in parts])
         plan = look_and_plan(self._merged.entries, request)
-        self.plan = add_problems(plan, self._merged.problems)  # Where everything goes, all sets together
-        self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in self.plan.steps.placements()}
+        self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in plan.steps.placements()}
+        homeless = without_a_place(server.name, [*self._taken(databases)], server.database_places)
+        self.plan = add_problems(plan, [*self._merged.problems, *homeless])  # Where everything goes, all sets together
 
     def run(self, progress: Callable[[int], None] | None = None) -> RestorationResult:
         """Stage all sets, then register and place each: between two sets there are only renames and calls (RES-9).
@@ -351,11 +370,21 @@ class ServerRestore:
         message = f"the server names no location with token 0x{token:02X}, which Register needs"
         raise InputError(message, hint="see whether the service is installed there, and its log for why not")
 
+    def _taken(self, databases: Collection[str]) -> Iterator[tuple[Entry, Location, str]]:
+        """Yield the databases that have a place in the plan, the location of each, and its row of the restore map."""
+        for entry in self._merged.entries:
+            if entry.name in databases and (entry.token, entry.raw_name) in self._targets:
+                yield entry, self._location_of(entry), self._map_row(entry)[1]
+
+    def _location_of(self, entry: Entry) -> Location:
+        name = names.decode(entry.raw_name, entry.encoding) or entry.name
+        return self._matcher.match(entry.token, last_component(name)).location
+
     def _map_row(self, entry: Entry) -> tuple[str, str]:
         """Return the row of the restore map for a database: its name at the backup and now, as the server spells it."""
         name = names.decode(entry.raw_name, entry.encoding) or entry.name
         old = self._paths.get(entry.name, name)
-        found = self._matcher.match(entry.token, last_component(name)).location
+        found = self._location_of(entry)
         directory, name = self._targets[entry.token, entry.raw_name]
         path = found.path.rstrip("\\/")
         here = self._request.resolver.resolve(found.path, by_hand=found.by_hand)
