@@ -290,3 +290,43 @@ def test_copies_of_one_log_beside_which_the_same_next_log_lies_disagree_still(tm
     paths = archives(tmp_path, [own, changed])
     assert said_of(paths) == {Word.NOT_RESTORABLE}
     assert [*unlike_together(paths)] == []
+
+
+def hurt(log: bytes) -> bytes:
+    """A log with another byte in the first range of its records; more follow."""
+    at = header_of(log).header_sectors * header_of(log).sector_size + 64
+    changed = log[:at] + bytes([log[at] ^ 1]) + log[at + 1 :]
+    assert report_of(changed).bad
+    return changed
+
+
+@pytest.mark.parametrize("made", MADE.values(), ids=[*MADE])
+@pytest.mark.parametrize("profile", ERAS)
+def test_a_damaged_closed_log_gives_way_to_a_whole_one_that_has_all_that_is_whole_in_it(
+    profile: str, made: Made, tmp_path: Path
+) -> None:
+    """Of format 7, too, where no next log says what must be in it."""
+    both, own = histories(profile), states_of(profile)["closed"]
+    name = f"edb{header_of(both.own[0][CURRENT]).generation:05X}.log"
+    paths = made(tmp_path, [{**own, name: hurt(own[name])}, {name: own[name]}])
+    assert said_of(paths) <= {Word.RESTORABLE, Word.NOT_PROVEN}
+    assert tokar("check", "--json", "--content", *paths).json()["outcome"]["word"] == Word.RESTORABLE
+    assert [*unlike_together(paths)] == []
+    done("restore", "--into", tmp_path / "out", *paths)
+    assert contents(tmp_path / "out")[name] == own[name]
+    assert both.recovered(tmp_path / "out") in both.known
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+@pytest.mark.parametrize("made", MADE.values(), ids=[*MADE])
+def test_a_damaged_closed_log_disagrees_with_a_whole_one_of_another_history(
+    made: Made, is_own: bool, tmp_path: Path
+) -> None:
+    """What is whole in it is not in the other one: which of them the database needs nobody can tell."""
+    states, name = states_of("ntdsbcli"), f"edb{header_of(histories('ntdsbcli').own[0][CURRENT]).generation:05X}.log"
+    own = states["closed" if is_own else "other, closed"]
+    other = states["other, closed" if is_own else "closed"]  # of these logs one holds more
+    paths = made(tmp_path, [{**own, name: hurt(own[name])}, {name: other[name]}])
+    assert said_of(paths) == {Word.NOT_RESTORABLE}
+    assert [*unlike_together(paths)] == []
+    assert tokar("restore", "--into", tmp_path / "out", *paths).exit_code == 6

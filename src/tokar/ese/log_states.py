@@ -71,6 +71,34 @@ def _last_record(log: ByteSource, start: int, end: int) -> int:
     return last
 
 
+def has_what_is_whole(report: LogReport, damaged: ByteSource, whole: ByteSource) -> bool:
+    """Return whether all that is whole in a damaged log of format 7 is in another copy of it.
+
+    Histories that parted inside a log have nothing in common from there on, so then it is that log, damaged later.
+    Where so much is damaged that nobody knows where all of that is, what is before the last known place counts.
+
+    Args:
+        report: What checking the content of the damaged one found.
+        damaged: The damaged one.
+        whole: The other one, in which everything is in order.
+
+    Raises:
+        FormatError: One lies in an archive, and that is damaged there.
+        StorageError: One cannot be read.
+    """
+    header = LogHeader.parse(whole.read(0, HEADER_SIZE))
+    at, size = header.header_sectors * header.sector_size, ChecksumRecord.layout_size()
+    end = report.end if len(report.faults) == report.bad else report.faults[-1].offset
+    if end > min(damaged.size, whole.size, LARGEST_FILE):
+        return False
+    for offset in (fault.offset for fault in report.faults if fault.offset + size <= end):
+        record = ChecksumRecord.unpack(whole.read(offset, size))
+        if not _are_alike(damaged, whole, at, offset - record.back):
+            return False
+        at = max(at, offset + size + record.forward)
+    return _are_alike(damaged, whole, at, end)
+
+
 def _are_alike(one: ByteSource, other: ByteSource, start: int, end: int) -> bool:
     pieces = ((at, min(_PIECE, end - at)) for at in range(start, end, _PIECE))
     return all(one.read(*piece) == other.read(*piece) for piece in pieces)

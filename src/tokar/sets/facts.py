@@ -204,7 +204,8 @@ class LogFacts(FileFacts):
     previous_segments_xor: int | None = None
     attached: tuple[AttachedDatabase, ...] = ()  # The databases attached when it was created
     content: LogReport | None = None  # What checking its content found; None where that was not asked for
-    # The digests of copies that hold less, which were compared with it: those that it begins with, and the others.
+    # The digests of copies that hold less, or are damaged, which were compared with it: those of which it has all that
+    # is whole in them, and the others.
     goes_on_from: tuple[bytes, ...] = ()
     parted_from: tuple[bytes, ...] = ()
 

@@ -43,33 +43,48 @@ def order_of(log: LogFacts, other: LogFacts) -> Order:
 
     Closed logs are not written on; of one that is not whole it is enough that it holds less. Whether one that was
     written on is the beginning of another was found out by comparing them (`compared`), or of logs that end in one
-    segment by the marks of that.
+    segment by the marks of that; and so was whether all that is whole in a damaged one of format 7 is in the other.
     """
     found, its = log.content, other.content
     if found is None or its is None:
         return Order.UNTOLD
+    if (told := _order_as_compared(log, other)) is not None:
+        return told
     is_open = log.current or other.current
     are_closed = not is_open and is_whole(log) and is_whole(other)
     if found.extent != its.extent and not are_closed:
         holds_less = found.extent < its.extent
         order = _order_of_lengths(log, other) if holds_less else _order_of_lengths(other, log)
         return order if holds_less or order is not Order.EARLIER else Order.LATER
-    if found.segments_xor is None:  # format 7: only equal bytes are known to be equal content
-        own, others = log.comparable, other.comparable
-        if own and others:
-            return Order.SAME if own == others else Order.APART
-        return Order.APART if found != its else Order.UNTOLD
+    if found.segments_xor is None:
+        return _order_of_format_7(log, other)
     if found.segments_xor == its.segments_xor:
         return Order.SAME
     return Order.APART if are_closed else _order_inside(found, its)
 
 
+def _order_of_format_7(log: LogFacts, other: LogFacts) -> Order:
+    """Return how two logs that end in one place are to each other: only equal bytes are known to be equal content."""
+    own, others = log.comparable, other.comparable
+    if own and others:
+        return Order.SAME if own == others else Order.APART
+    return Order.APART if log.content != other.content else Order.UNTOLD
+
+
+def _order_as_compared(log: LogFacts, other: LogFacts) -> Order | None:
+    """Return how two copies of a log are to each other by what is in both; None where nobody compared them."""
+    for less, more, order in ((log, other, Order.EARLIER), (other, log, Order.LATER)):
+        if less.digest in more.parted_from:
+            return Order.APART
+        if less.digest in more.goes_on_from:
+            return order
+    return None
+
+
 def _order_of_lengths(less: LogFacts, more: LogFacts) -> Order:
     """Return how a copy of a log is to one that holds more."""
-    if less.digest in more.parted_from:
-        return Order.APART
     is_begun = less.content is not None and less.content.is_blank
-    is_told = is_begun or less.digest in more.goes_on_from or not (less.current or more.current)
+    is_told = is_begun or not (less.current or more.current)
     return Order.EARLIER if is_told else Order.UNTOLD
 
 
