@@ -68,7 +68,7 @@ TEMPORARY_FILE: Final = re.compile(r"\.(.*)\.[0-9a-f]{8}(?:\.old)?\.part", re.DO
 _KEY_SUFFIXES: Final = {".p12", ".pfx"}
 CHECKPOINT_SIZE: Final = 8192
 """Bytes of a checkpoint, whatever its name is."""
-_BESIDE_A_SET: Final = (".chk", ".jfm")
+_BESIDE_A_SET: Final = (".chk", ".jfm", "tmp.edb", "temp.edb")
 SET_ASIDE: Final = "an earlier restore set it aside"
 UNFINISHED: Final = "of a restore that did not end: the same command goes on with it, tokar clean removes it"
 UNWRITTEN: Final = "it was being written when a run ended: tokar clean removes it"

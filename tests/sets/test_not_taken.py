@@ -12,6 +12,7 @@ from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.sets.backup_set import find_sets
 from tokar.sets.faults import FaultKind, Severity
 from tokar.sets.judge import judge_set
+from tokar.sets.outcome import NOTHING_TO_JUDGE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,6 +145,26 @@ def test_a_temporary_database_counts_as_none_in_an_archive(name: str, base: dict
         assert [text for text in said_of_it if text in result.stdout + result.stderr] == [], verb
     assert f"{len(base)} database" in done("check", made.path).stdout
     assert f"{name} is a temporary database (Just Created): the engine makes it anew" in done("check", made.path).stdout
+
+
+@pytest.mark.parametrize("token", ["", "database=", "0x0F="])
+def test_an_archive_of_nothing_but_a_temporary_database_gets_one_answer(token: str, tmp_path: Path) -> None:
+    write(tmp_path, {"tmp.edb": TEMPORARY})
+    path = tmp_path / "a.tokar"
+    created = done("create", path, f"{token}{tmp_path / 'tmp.edb'}")
+    assert created.stderr.splitlines()[-1] == f"tokar: NOT PROVEN: {NOTHING_TO_JUDGE}"
+    for verb, result in said(tmp_path, path).items():
+        assert (last_line(result), result.exit_code) == (f"NOT PROVEN: {NOTHING_TO_JUDGE}", 9 * (verb != "restore")), (
+            verb
+        )
+    assert "restored 0 files" in done("restore", path, "--into", tmp_path / "out").stdout
+
+
+def test_a_temporary_database_that_was_taken_with_everything_is_left_out(tmp_path: Path) -> None:
+    folder = write(tmp_path / "set", {"tmp.edb": TEMPORARY, DATABASE: bytes(dirty(5, 7)), **logs(5, 7)})
+    done("create", "-q", "--all", tmp_path / "a.tokar", folder)
+    done("restore", tmp_path / "a.tokar", "--into", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([DATABASE, *logs(5, 7)])
 
 
 def test_a_temporary_database_that_is_placed_as_it_lay_does_no_harm(tmp_path: Path) -> None:

@@ -318,12 +318,13 @@ def choose_one(
     without = _beside_branch(facts, branch) if branch else without
     found = judge_set(facts, without=without)
     logs, judged = found.placed_logs(), without_copies(facts)
+    databases = [one for one in facts.databases if not one.temporary]
     numbered = [one for one in logs if not one.current] if recovery_of(judged.databases) is Recovery.HARD else logs
     label, (low, high) = str(archive.path or archive.id.hex()), ends_of(numbered)
-    concerns = facts.databases or facts.logs or found.not_checked or is_foreign(facts.profile)
+    concerns = not facts.is_without_a_set or found.not_checked or is_foreign(facts.profile)
     chosen = replace(
         chosen,
-        ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
+        ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(databases)),),
         logs=logs,
         base=next((one.base for one in (*logs, *facts.logs)), ""),
         paths=old_paths(archive, facts),

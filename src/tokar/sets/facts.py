@@ -361,14 +361,14 @@ class SetFacts:
 
     @property
     def is_without_a_set(self) -> bool:
-        """Whether it holds neither a database nor a log."""
-        return not self.databases and not self.logs
+        """Whether it holds neither a database nor a log; a temporary database counts as none."""
+        return all(one.temporary for one in self.databases) and not self.logs
 
     @property
     def holds_other_files_of_an_engine(self) -> bool:
         """Whether it holds what lies beside databases and logs, and is nothing without them."""
         beside = self.patches or self.streaming or self.next_logs or self.checkpoints or self.flush_maps
-        return bool(beside or self.aside)
+        return bool(beside or self.aside or self.databases)
 
     @property
     def paths(self) -> Mapping[str, str]:

@@ -153,12 +153,9 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
 
 
 def _without_temporary(facts: SetFacts) -> tuple[SetFacts, list[DatabaseFacts]]:
-    """Return facts without temporary databases, which no log is played onto and nobody restores, and these.
-
-    One that lies alone is all that there is to judge.
-    """
+    """Return facts without temporary databases, which no log is played onto and nobody restores, and these."""
     temporary = [one for one in facts.databases if one.temporary]
-    if not temporary or (len(temporary) == len(facts.databases) and not facts.logs):
+    if not temporary:
         return facts, []
     return replace(facts, databases=tuple(one for one in facts.databases if not one.temporary)), temporary
 

@@ -61,7 +61,7 @@ _NEVER_LOGS: Final = {
 _NEVER: Final = {NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them."""
 _MAY_BE_OTHERS: Final = {None, tokens.Role.DATABASE, tokens.Role.LOG}
-_OPENED_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.NEXT_LOG}
+_OPENED_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.NEXT_LOG, NameRole.TEMPORARY_DATABASE}
 MOST_MARKED: Final = 500
 """So many logs of a set keep their marks, of closed ones and of those that were being written: they take much room."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
@@ -205,7 +205,8 @@ class SetReader:
         if seen.size != file.size:  # other bytes came than were announced
             file = replace(file, size=seen.size)
         facts = _kept_as_it_is(file, seen)
-        if facts is not None:
+        is_other = file.role is tokens.Role.NONE and file.by_name.role is NameRole.TEMPORARY_DATABASE
+        if facts is not None or (is_other and identity.kind is not FileKind.TEMPORARY_DATABASE):
             pass
         elif file.by_name.role in LOG_NAMES and identity.kind in _NEVER_LOGS:
             facts = _named_log(file, damaged=True, note=identity.by_header)
