@@ -291,6 +291,34 @@ def test_of_copies_that_are_equal_none_is_called_the_latest(tmp_path: Path) -> N
     )
 
 
+def last_lines(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
+    path = folder / "x.tokar"
+    done("create", "-q", path, write(folder / "in", files))
+    found = {"check": tokar("check", path), "content": tokar("check", "--content", path)}
+    found["restore"] = tokar("restore", "--tree", folder / "out", path)
+    return {verb: result.stdout.splitlines()[-1] for verb, result in found.items()}
+
+
+@pytest.mark.parametrize("place", ["copy {}.edb", "{}/main.edb", "old {}.edb"])
+def test_copies_that_recovery_does_not_open_decide_nothing_where_they_are_placed(place: str, tmp_path: Path) -> None:
+    """In a folder as clean ones: one that needs logs lacks them there."""
+    is_older, in_folders = place.startswith("old"), "/" in place
+    own = database(dbtime=0x4000) if in_folders else dirty(5, 7, dbtime=9)
+    copy = dirty(5, 7, dbtime=5) if is_older else own
+    files = {place.format(number): bytes(copy) for number in range(5)}
+    found = last_lines(tmp_path, {DATABASE: bytes(own), **logs(5, 7), **files})
+    assert {*found.values()} == {"RESTORABLE"}
+    assert len([*(tmp_path / "out").rglob("*.edb")]) == 6
+
+
+def test_an_older_copy_of_the_same_name_that_is_placed_is_no_proof(tmp_path: Path) -> None:
+    """Which of them the engine is given nobody knows."""
+    files = {"a/main.edb": bytes(database(dbtime=0x4000)), "b/main.edb": bytes(database(dbtime=0x3000))}
+    found = last_lines(tmp_path, files)
+    assert found["check"] == "RESTORABLE"
+    assert found["restore"] == "NOT PROVEN: b/main.edb: an older copy of a/main.edb"
+
+
 def test_an_empty_database_is_called_empty_whatever_names_it(tmp_path: Path) -> None:
     verdict = verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7)), "priv.edb": b"", **logs(5, 7)})
     assert verdict.worst is Verdict.NOT_RECOVERABLE

@@ -37,7 +37,6 @@ from tokar.sets.faults import Fault
 from tokar.sets.instances import files_of, instances_of, together
 from tokar.sets.joining import build_chain, with_open_questions_examined
 from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.left_out import HARMLESS
 from tokar.sets.linked import of_a_choice
 from tokar.sets.logs import LogTable
 from tokar.sets.not_asked import with_not_asked
@@ -434,7 +433,7 @@ def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
             name=one.file.name,
             reason=one.reason,
             code=one.code,
-            is_harmless=one.why.text in HARMLESS,
+            is_harmless=one.is_harmless,
         )
         for one in found.left_out
         if one.file.number is not None

@@ -333,6 +333,27 @@ def copies_left_out(facts: SetFacts) -> dict[int, str]:
     return found | {id(one): why for one, why in _misnamed(facts, found, named)}
 
 
+def unmet_copies(facts: SetFacts, apart: Container[int]) -> set[int]:
+    """Return the copies that are left out, by identity, and that soft recovery does not mind where they lie.
+
+    They are as the one that is kept, or it opens that by the name in the logs, and never them.
+
+    Args:
+        facts: What the files say.
+        apart: The databases that are left out, by identity.
+    """
+    named = {(one.signature, leaf_of(one.path).lower()) for log in facts.logs for one in log.attached}
+    found = set()
+    for signature, alike in _copies(facts.databases).items():
+        kept = [one for one in alike if id(one) not in apart and not one.is_backup_copy]
+        is_named = any((signature, one.leaf.lower()) in named for one in kept)
+        for one in alike if kept else ():
+            is_same = any(one.comparable == other.comparable is not None for other in kept)
+            if is_same or (is_named and (signature, one.leaf.lower()) not in named):
+                found.add(id(one))
+    return found
+
+
 def _misnamed(
     facts: SetFacts, apart: Container[int], named: Iterable[tuple[Signature, str]]
 ) -> Iterator[tuple[DatabaseFacts, str]]:

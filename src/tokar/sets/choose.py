@@ -439,7 +439,7 @@ def _left_out(
             reason, code = (own.reason, own.code) if own else (said, _code_of(file, said))
             if id(file) in chain.without:
                 reason, code = "of another history than the one that was asked for", -515
-            does_no_harm = reason in HARMLESS or id(file) in leading
+            does_no_harm = (own.is_harmless if own else reason in HARMLESS) or id(file) in leading
             found[at, file.number] = NotPlaced(
                 at=at, entry=file.number, name=file.name, reason=reason, code=code, is_harmless=does_no_harm
             )

@@ -21,6 +21,7 @@ from tokar.sets.beside import (
     not_with_copies,
     pair_faults,
     together_faults,
+    unmet_copies,
     with_whole_copy,
     without_copies,
 )
@@ -105,6 +106,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
         without: Logs, by identity, of another history than the one that is wanted (`beside_branch`).
     """
     apart, all_databases, whole = copies_left_out(facts), facts.databases, without_copies(facts)
+    unmet = unmet_copies(facts, apart)
     facts, temporary = _without_temporary(whole)
     wanted = [log for log in facts.logs if id(log) not in without] if without else facts.logs
     table = LogTable(wanted, databases=facts.databases)
@@ -132,7 +134,7 @@ def judge_set(facts: SetFacts, *, without: Collection[int] = ()) -> SetVerdict:
     beside = [one for one in all_databases if id(one) in apart]
     reasons = [*((one, apart[id(one)]) for one in beside), *((one, one.why) for one in facts.aside)]
     reasons += [(one, TEMPORARY) for one in temporary]
-    copies = ((one, Reason(why)) for one, why in reasons)
+    copies = ((one, Reason(why, is_harmless=id(one) in unmet)) for one, why in reasons)
     left_out = LeftOutFiles(chain(left_out_of(facts, table, runs, roles), copies))
     others += lost_faults(facts, runs)
     others += current_faults(facts, _ends(runs), (one.file for one in left_out))

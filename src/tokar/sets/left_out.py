@@ -40,6 +40,7 @@ class Reason(NamedTuple):
 
     text: str  # Why
     code: int | None = None  # What the engine would answer to it; None where that is not said
+    is_harmless: bool = False  # Whether recovery does not mind the file where it lies
 
 
 _BEFORE: Final = Reason("no unbroken run of logs leads from it to what is needed", -528)
@@ -65,6 +66,11 @@ class LeftOut:
     def code(self) -> int | None:
         """What the engine would answer to it; None where that is not said."""
         return self.why.code
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether recovery does not mind it where it is placed all the same."""
+        return self.why.is_harmless or self.why.text in HARMLESS
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
