@@ -170,3 +170,31 @@ def test_a_restore_says_that_logs_which_continue_its_current_log_are_given_up(ex
     assert result.exit_code == (6 if existing == "refuse" else 0)
     assert done("restore", "--dry-run", "--into", tmp_path / "elsewhere", tmp_path / "set.tokar").stdout.find(note) < 0
     assert sorted(one.name for one in snapshot.iterdir()) == before
+
+
+NEW_STREAM = "the engine starts a new log stream"
+
+
+@pytest.mark.parametrize("sets", [1, 2])
+@pytest.mark.parametrize("profile", ["ntdsbcli", "certadm"])
+def test_no_new_log_stream_is_announced_where_logs_that_stay_lead_to_a_database_that_was_shut_down(
+    profile: str, sets: int, tmp_path: Path
+) -> None:
+    story = new_story(tmp_path / "lab", profile, databases=1, seed=3, work=61)
+    story.lab.stop()
+    files = {name: data for name, data in lab_files(story.lab.folder).items() if not name.endswith(".chk")}
+    there, lower = _logs(files), {"edb00001.log", "edb00002.log"}
+    wanted = [{name for name in files if name not in there} | lower, {"edb00003.log"}][:sets]
+    paths = [tmp_path / f"{at}.tokar" for at in range(sets)]
+    for path, names in zip(paths, wanted, strict=True):
+        done("create", "-q", path, write(path.with_suffix(""), {name: files[name] for name in names}))
+    assert NEW_STREAM in done("restore", "--dry-run", "--into", tmp_path / "elsewhere", *paths).stdout
+    out = write(tmp_path / "out", there)
+    result = done("restore", "--dry-run", "--existing", "roll-forward", "--into", out, *paths)
+    assert f"{len(there)} logs in {out} continue the set and stay" in result.stdout
+    assert [text for text in (NEW_STREAM, "no run of logs leads from there") if text in result.stdout] == []
+
+
+def lab_files(folder: Path) -> Files:
+    found = (path for path in folder.rglob("*") if path.suffix in {".log", ".edb", ".dit", ".chk"})
+    return {path.name: path.read_bytes() for path in found}

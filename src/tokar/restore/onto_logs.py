@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from tokar.names import typed
 from tokar.restore.chosen import ChosenSets, choose_one
 from tokar.restore.next_steps import Recovery
 from tokar.restore.unrecoverable import damaged, of_a_chain, unplayed
 from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.faults import FaultKind
 from tokar.sets.judge import TO_PROVE
 from tokar.sets.outcome import LastLine, Word, worst
+from tokar.sets.selection import ChainSelection
 from tokar.sets.staying import untied
+
+_OF_A_RUN: Final = {FaultKind.LOGS_BEFORE_GAP, FaultKind.LOGS_AFTER_GAP, FaultKind.NEW_STREAM}
+"""What depends on which logs recovery finds."""
 
 
 def with_staying(
@@ -36,9 +42,11 @@ def with_staying(
         ordered = sorted((*own, *logs), key=lambda log: log.generation or 0)
         facts = replace(chosen.facts, logs=tuple(ordered), next_logs=(*chosen.facts.next_logs, *staying.next_logs))
         found = choose_one(chosen.archives[0], facts=facts, without=chosen.without)
+        if chosen.selection is not None:
+            chosen = replace(chosen, selection=_as_said_now(chosen.selection, found))
+            found = replace(found, problems=of_a_chain(found.problems), notes=())
         more = ("recovery", "ranges") if chosen.selection is None else ("recovery",)
-        found = found if chosen.selection is None else replace(found, problems=of_a_chain(found.problems))
-        same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else more))
+        same = ("outcome", "problems", "give_up", "not_checked", "notes", *(() if hard else more))
         open_ones = [*untied(found.databases, found.logs, logs, gone)]
         found = replace(
             found,
@@ -48,6 +56,12 @@ def with_staying(
         chosen = with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
         bad += [] if bad or chosen.problems else unplayed(logs, found.logs, facts)
     return replace(chosen, problems=(*chosen.problems, *bad))
+
+
+def _as_said_now(selection: ChainSelection, found: ChosenSets) -> ChainSelection:
+    """Return what is taken from sets, without what was said of their run of logs and is not so with those that stay."""
+    kept = (one for one in selection.remarks if one.kind not in _OF_A_RUN or one.message in found.notes)
+    return replace(selection, remarks=tuple(kept))
 
 
 def with_way(chosen: ChosenSets, where: Sequence[str], *, sets: bool = True) -> ChosenSets:
