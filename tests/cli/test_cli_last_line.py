@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
 from chain_sets import DATABASE, OTHER_STREAM, archive, database, dirty, logs, part, streaming
 from command_line import done, tokar
 
+from tokar import create as tokar_create
 from tokar.ese.values import Signature
+from tokar.sets.outcome import NOTHING_TO_RECOVER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +42,42 @@ WAYS = {
     "up to a log": ["--until", "0x6"],
 }
 FAILS = ("NOT RESTORABLE", "RESTORABLE WITH LOSS", "REFUSED")
+
+
+def partly(folder: Path, files: dict[str, bytes]) -> Path:
+    """An archive of these files and a large one, of which salvage saved only a part."""
+    made, saved = folder / "damaged.tokar", folder / "partly.tokar"
+    with tokar_create(made, profile="ese", compress="none") as writer:
+        writer.add(0x0F, "big.bin", io.BytesIO(b"abcd" * 700_000))
+        for name, data in files.items():
+            writer.add_bytes(0x0F, name, data)
+    content = bytearray(made.read_bytes())
+    content[500_000] ^= 1
+    made.write_bytes(content)
+    assert tokar("salvage", "--partial", made, saved).exit_code == 8
+    return saved
+
+
+def test_the_last_line_says_that_a_part_of_a_file_is_placed_and_which(tmp_path: Path) -> None:
+    path = partly(tmp_path, {"small.bin": b"whole"})
+    part_of_it = "NOT PROVEN: big.bin: salvage saved only a part of it"
+    into = "--into", tmp_path / "out"
+    for verb in ("check", "chain"):
+        assert tokar(verb, path).stdout.splitlines()[-1] == part_of_it
+    assert tokar("restore", *into, path).stdout.splitlines()[-1].endswith(f"; the files alone: {part_of_it}")
+    assert (
+        done("restore", *into, "--accept-incomplete", path).stdout.splitlines()[-1]
+        == f"ACCEPTED (--accept-incomplete): {part_of_it}"
+    )
+    answer = done("restore", "--json", *into, "--accept-incomplete", path).json()
+    assert answer["outcome"]["accepted"] == ["--accept-incomplete"]
+
+
+def test_where_no_part_of_a_file_is_placed_nothing_is_accepted(tmp_path: Path) -> None:
+    path = partly(tmp_path, {"small.bin": b"whole"})
+    options = "--accept-incomplete", "--only", "small.bin"
+    last = done("restore", "--into", tmp_path / "out", *options, path).stdout.splitlines()[-1]
+    assert last == f"NOT PROVEN: {NOTHING_TO_RECOVER}"
 
 
 def demand_agreement(result: Result, last: str) -> None:

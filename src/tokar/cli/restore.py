@@ -282,7 +282,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
     if not showing.dry_run:
         with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
             report = place_sets(plan, progress=advance, processes=useful_processes())
-    found = as_accepted(plan.outcome, options.acceptances)
+    found = as_accepted(plan.outcome, options.acceptances, options.accepted_for(one for one, _ in plan.parts))
     if showing.as_json:
         told = {"outcome": as_json(found), "placed": report and _report_json(report), "beside": _beside(plan.chosen)}
         output.as_json(plan.to_json(iter) | told | showing.to_json(report))
@@ -354,7 +354,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
         run.outcome = outcome_of_sets(chosen, run.unproven)  # which may have met damage by now
-    found = as_accepted(run.outcome, options.acceptances)
+    found = as_accepted(run.outcome, options.acceptances, options.accepted_for(run.plans))
     if showing.as_json:
         told = {"outcome": as_json(found), "beside": _beside(chosen)}
         output.as_json(_json(chosen, run) | told | showing.to_json())

@@ -306,7 +306,8 @@ def choose_one(
     archive.demand_unique()
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if only:
-        facts = of_a_choice(facts_of(archive, find_fitting(archive.entries, only)) if facts is None else facts)
+        wanted = find_fitting(archive.entries, only)
+        facts = of_a_choice(facts_of(archive, wanted) if facts is None else facts, {one.name for one in wanted})
         facts, renamed = right_names_of(facts, right_names=right_names)
         names = {(0, number): name for number, name in renamed.items()}
         refused = tuple(no_copies(without_copies(facts).databases))
@@ -363,7 +364,8 @@ def choose_among(
     found = find_fitting(content.entries, only, numbered=content.keeps_numbers)
     origins = [content.origin(one) for one in found]
     parts = [facts_of(each, [own for archive, own in origins if archive is each], watch) for each in chosen.archives]
-    facts, _ = right_names_of(of_a_choice(together(parts)), right_names=right_names)
+    asked_for = of_a_choice(together(parts), {one.name for one in found})
+    facts, _ = right_names_of(asked_for, right_names=right_names)
     selection = replace(chosen.selection, missed=(), remarks=(), not_checked=())  # of all that is placed, not of these
     chosen = replace(chosen, recovery=None, selection=selection)
     return _judged(chosen, facts, lambda: together([facts_of(one, one.entries) for one in chosen.archives]))

@@ -11,6 +11,7 @@ from tokar.format.index import Entry
 from tokar.names import is_beside_a_set
 from tokar.sets.facts import SetFacts
 from tokar.sets.judge import judge_set
+from tokar.sets.lost import with_lost
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.spare_logs import spare_logs, with_logs_examined
@@ -24,7 +25,7 @@ def facts_of(archive: Archive, entries: Sequence[Entry], watch: Watch = unwatche
     if not any(tokens.role(token) in _OF_AN_ENGINE for token in tokens_of(entries)):
         entries = [entry for entry in entries if is_beside_a_set(entry.name, entry.size)]
     if not entries:
-        return SetFacts(profile=archive.head.profile)
+        return with_lost(SetFacts(source=str(archive.path or ""), profile=archive.head.profile), archive)
     facts = facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
     if archive.is_locked or facts.were_verified:
         return facts

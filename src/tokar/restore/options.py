@@ -21,7 +21,7 @@ from tokar.format.metadata import Head
 from tokar.location_list import Kind, Location, list_of, parse_location_list
 from tokar.paths import PathMap, PathResolver, last_component, native, own_hosts, parse_map, take_apart
 from tokar.restore.locations import LocationFile, NameTarget, override, parse_to, read_location_file
-from tokar.restore.plan import Existing
+from tokar.restore.plan import Existing, Plan
 from tokar.sets.facts import SetFacts
 
 # The folder that certutil -backupDB makes and -restoreDB takes: DIR\DataBase with the location list beside the files
@@ -70,6 +70,10 @@ class RestoreOptions:
         """The options that ask for files by name although recovery may fail or lose something."""
         given = ("accept_unrecoverable", "all_files", "tree", "full")
         return tuple("--" + name.replace("_", "-") for name in given if getattr(self, name))
+
+    def accepted_for(self, plans: Iterable[Plan]) -> tuple[str, ...]:
+        """Return the option for files that are known to be incomplete, where one of them is placed."""
+        return ("--accept-incomplete",) if self.accept_incomplete and any(one.has_incomplete for one in plans) else ()
 
 
 _NO_FOLDER: Final = "--tree keeps folders below one that was named, and a name here is no path below a folder"

@@ -361,6 +361,11 @@ class Plan:
         """Bytes of content that will be placed."""
         return sum(directory.size for directory in self.directories)
 
+    @property
+    def has_incomplete(self) -> bool:
+        """Whether a file is placed of which salvage could save only a part."""
+        return any(entry.incomplete for _, _, entry in self.steps.placements())
+
     def raise_for_problems(self) -> None:
         """Raise the error of the most urgent problem, with all others as notes of it.
 

@@ -30,9 +30,15 @@ def with_links_among(facts: SetFacts, files: Iterable[tuple[str, str]]) -> SetFa
     return replace(facts, links=tuple(one for one in links if _is_log(one) or _is_database(one, named)))
 
 
-def of_a_choice(facts: SetFacts) -> SetFacts:
-    """Return facts of files that were asked for by name: nobody misses another database then."""
-    return replace(facts, links=tuple(filter(_is_log, facts.links)))
+def of_a_choice(facts: SetFacts, chosen: Container[str]) -> SetFacts:
+    """Return facts of files that were asked for by name: nobody misses another database then, or all of another file.
+
+    Args:
+        facts: The facts.
+        chosen: The names of the files.
+    """
+    lost = tuple(one for one in facts.lost if not one.is_part or one.name in chosen)
+    return replace(facts, links=tuple(filter(_is_log, facts.links)), lost=lost)
 
 
 def with_links(faults: Iterable[Fault], facts: SetFacts, runs: Iterable[DatabaseRun]) -> list[Fault]:

@@ -321,16 +321,18 @@ def as_kept(found: LastLine | None) -> LastLine | None:
     return replace(found, before="ARCHIVED AS IT IS: ") if found and found.fails else found
 
 
-def as_accepted(found: LastLine | None, options: Sequence[str]) -> LastLine | None:
+def as_accepted(found: LastLine | None, options: Sequence[str], parts: Sequence[str] = ()) -> LastLine | None:
     """Return what files come to that are placed although recovery fails, or loses something.
 
     Args:
         found: What they come to.
         options: All that were given and ask for that: which of them the rest hangs on nobody has to find out.
+        parts: The option with which parts of files are placed, where some are: whatever these come to.
     """
-    if found is None or not (options and (found.fails or found.loses)):
+    if found is None or not (parts or (options and (found.fails or found.loses))):
         return found
-    return replace(found, before=f"ACCEPTED ({', '.join(options)}): ", accepted=tuple(options))
+    given = (*options, *parts)
+    return replace(found, before=f"ACCEPTED ({', '.join(given)}): ", accepted=given)
 
 
 def with_damage(found: LastLine | None, errors: Iterable[ArchiveError]) -> LastLine | None:
