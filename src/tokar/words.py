@@ -9,6 +9,8 @@ from typing import Final
 
 from tokar import names
 
+MOST_IN_WORDS: Final = 8
+"""So many of a list are named where nothing else is said; of more the others are counted."""
 _MOST_COMPARED: Final = 2000
 
 
@@ -65,7 +67,7 @@ def logs_text(runs: Sequence[range]) -> tuple[str, str]:
     return f"{noun(count, 'log')} {spans(runs)}", noun(count, "is", "are")
 
 
-def some(items: Iterable[str], most: int = 8) -> str:
+def some(items: Iterable[str], most: int = MOST_IN_WORDS) -> str:
     """Return a list in words, cut off where it grows long."""
     found = iter(items)
     listed, rest = [*islice(found, most)], sum(1 for _ in found)

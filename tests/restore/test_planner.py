@@ -29,6 +29,7 @@ from tokar.restore.inventory import Found, FoundList, Inventory, NameKind, Targe
 from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.plan import Action, Existing
 from tokar.restore.planner import make_plan
+from tokar.restore.targets import Targets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -312,6 +313,19 @@ def test_a_file_of_the_engine_in_a_target_directory_is_refused(tmp_path: Path, n
     plan = plan_of(CA, **to(f"log-dir={tmp_path}", f"database={tmp_path}/"))
     with pytest.raises(ExistingFileError, match="files of the engine are there already"):
         plan.raise_for_problems()
+
+
+def test_files_that_are_there_are_listed_by_their_numbers_and_those_behind_them_counted(tmp_path: Path) -> None:
+    """In whatever order the file system has them."""
+    numbers = (11, 3, 7, 1, 5, 2, 12, 9, 4, 8, 6)
+    found = FoundList(Found(f"edb{number:05X}.log", NameKind.FILE, "log") for number in numbers)
+    directory = TargetDirectory(str(tmp_path), TargetState.DIRECTORY, found=found)
+    there = Targets(Inventory({str(tmp_path): directory}), Existing.REFUSE, NOW)
+    there.use(str(tmp_path))
+    there.judge()
+    (problem,) = there.problems
+    named = ", ".join(f"edb{number:05X}.log (log)" for number in range(1, 9))
+    assert problem.error.message == f"files of the engine are there already: {named} and 3 more"
 
 
 def test_other_files_in_a_target_directory_are_in_nobody_s_way(tmp_path: Path) -> None:

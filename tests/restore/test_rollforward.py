@@ -17,7 +17,15 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import LogHeader
 from tokar.ese.page import seal_segment
 from tokar.ese.values import LogPosition
-from tokar.restore.inventory import engine_file, take_inventory
+from tokar.restore.inventory import (
+    Found,
+    FoundList,
+    NameKind,
+    TargetDirectory,
+    TargetState,
+    engine_file,
+    take_inventory,
+)
 from tokar.restore.rollforward import RolledForward, RollForward, given_up, is_earlier_state, look_for_continuing
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.storage.bytesource import BytesSource, FileSource
@@ -408,3 +416,13 @@ def test_a_log_of_ranges_is_known_as_the_earlier_state_wherever_its_last_range_b
         assert is_earlier_state(early, later)
         assert not is_earlier_state(later, early)
         assert not is_earlier_state(early, other)
+
+
+def test_the_problem_with_the_lowest_log_is_told_first(tmp_path: Path) -> None:
+    """In whatever order the file system has them."""
+    names = [name_of(generation) for generation in (8, 9, 10, 11, 12)]
+    folder = write(tmp_path, dict.fromkeys(names, b"no log" * 1000))
+    found = [Found(name, NameKind.FILE, "log") for name in reversed(names)]
+    directory = TargetDirectory(str(folder), TargetState.DIRECTORY, found=FoundList(found))
+    problems = look_for_continuing(directory, RolledForward(PLACED)).problems
+    assert [one.error.message.partition(" ")[0] for one in problems] == names

@@ -61,6 +61,13 @@ def test_long_lists_are_cut_off() -> None:
     assert len(first_of([range(1, 2**31)])) == MOST_LISTED
 
 
+def test_logs_are_named_by_their_generations() -> None:
+    logs = [LogFacts(name=f"edb{number:05X}.log", size=1, number=0, generation=number) for number in (9, 10, 3, 7)]
+    found = Rules.STRAY_LOGS.of_logs(logs)
+    assert found.files == ("edb00003.log", "edb00007.log", "edb00009.log", "edb0000A.log")
+    assert found.message.startswith("edb00003.log, edb00007.log, edb00009.log, edb0000A.log")
+
+
 def test_of_very_many_logs_the_first_are_listed_and_all_are_counted() -> None:
     logs = [LogFacts(name=f"edb{at:05X}.log", generation=at) for at in range(1, MOST_LISTED + 10)]
     found = Rules.STRAY_LOGS.of_logs(logs)

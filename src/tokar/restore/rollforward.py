@@ -152,7 +152,8 @@ def look_for_continuing(directory: TargetDirectory, placed: RolledForward) -> Ro
         why = "there is nothing to roll forward from: no log of a known format and no database says what continues it"
         return _nowhere(why, _NOWHERE)
     look = _Look(directory.path, placed, start)
-    for found in directory.found:
+    # By their numbers, whatever the order in which the file system has them: the first problem is the one that is told.
+    for found in sorted(directory.found, key=lambda one: (len(one.name), one.name.lower())):
         if found.kind is NameKind.FILE and found.engine is not None:
             look.sort(found.name)
         elif found.kind in {NameKind.LINK, NameKind.OTHER}:

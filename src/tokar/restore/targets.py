@@ -9,10 +9,11 @@ import os
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain
+from heapq import nsmallest
+from itertools import chain, repeat
 
 from blake3 import blake3
 
@@ -21,6 +22,8 @@ from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNam
 from tokar.format.index import Entry
 from tokar.restore.inventory import (
     LOCK_NAME,
+    Found,
+    FoundList,
     Inventory,
     NameKind,
     TargetDirectory,
@@ -28,7 +31,7 @@ from tokar.restore.inventory import (
 )
 from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Asides, AsidesOf, Existing, PlannedDirectory, Problem
 from tokar.tokens import DATABASE_DIRECTORY
-from tokar.words import noun, some
+from tokar.words import MOST_IN_WORDS, noun, some
 
 _PIECE = 1 << 16  # bytes that are hashed at once
 # Old checkpoints and databases go aside first: what is left if it stops there cannot be taken for a whole set.
@@ -207,20 +210,20 @@ class Targets:
             elif found.engine is not None:
                 engine.append(place)
         if fixed:
-            listed = some(f"{names.printable(found.name)} ({found.kind.value})" for found in map(there.at, fixed))
+            listed = _listed(there, fixed, lambda found: f" ({found.kind.value})")
             message = f"what is there under the same name cannot be set aside: {listed}"
             self._problem(ExistingFileError(message, path=path, hint="restore into another directory"))
         if self._existing is not Existing.REFUSE:
             return self._put_aside(target, taken + engine)
         if taken:
-            listed = some(names.printable(found.name) for found in map(there.at, taken))
+            listed = _listed(there, taken)
             left = self._inventory.interrupted
             right = sum(1 for found in there if left is not None and (path, found.name) in left.placed)
             rest = f"; of the others {right:,} {noun(right, 'is', 'are')} right" if right else ""
             error = ExistingFileError(f"there already: {listed}{rest}", path=path)
             self.problems.append(Problem(error, is_taken=True))
         if engine:
-            listed = some(f"{names.printable(found.name)} ({found.engine})" for found in map(there.at, engine))
+            listed = _listed(there, engine, lambda found: f" ({found.engine})")
             self._problem(ExistingFileError(f"files of the engine are there already: {listed}", path=path))
         return []
 
@@ -248,6 +251,13 @@ class Targets:
         for place in places:
             ordered[_ASIDE_ORDER.get(info.found.at(place).engine or "", 2)].append(place)
         return [(order, replace(whole, places=own)) for order, own in ordered.items()]
+
+
+def _listed(there: FoundList, places: Sequence[int], what: Callable[[Found], str] = lambda _: "") -> str:
+    """Return names that are there in words: the first of them by the order in which logs are numbered."""
+    first = nsmallest(MOST_IN_WORDS, map(there.at, places), key=lambda one: (len(one.name), one.name.lower()))
+    rest = repeat("", len(places) - len(first))
+    return some(chain((f"{names.printable(one.name)}{what(one)}" for one in first), rest), MOST_IN_WORDS)
 
 
 def _new_key(aside: Aside) -> str:

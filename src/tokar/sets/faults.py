@@ -16,6 +16,7 @@ from tokar.as_json import fields_json
 from tokar.codes import Code, of_engine
 from tokar.errors import SetError
 from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS
+from tokar.sets.by_generation import logs_in_order
 from tokar.words import some
 
 if TYPE_CHECKING:
@@ -237,6 +238,7 @@ class Rule:
 
     def of_logs(self, logs: Sequence[LogFacts], *words: object) -> Fault:
         """Return the fault of several logs, whose names are the first of the words; the first of them are listed."""
+        logs = logs_in_order([*logs])
         first = logs[:MOST_LISTED]
         numbers = sorted({log.generation for log in first if log.generation is not None})
         text = some(log.name for log in logs)

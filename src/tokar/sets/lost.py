@@ -89,6 +89,7 @@ def lost_faults(facts: SetFacts, runs: Sequence[DatabaseRun]) -> Iterator[Fault]
         elif _by_name(one).role in _MADE_ANEW:
             found.setdefault(Severity.WARNING, []).append(one)
     for severity, files in found.items():
+        files.sort(key=lambda one: (_by_name(one).generation or 0, one.name))
         numbers = sorted({number for one in files if (number := _by_name(one).generation) is not None})
         names = [one.name for one in files]
         words = ("is", "it") if len(files) == 1 else ("are", "them")
