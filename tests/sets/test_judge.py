@@ -7,12 +7,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import tokar
 from loose_facts import facts_of_folder
 from recovery_sets import (
     DATABASE,
     DATABASE_SIGNATURE,
     OTHER_STREAM,
     PAGE_SIZE,
+    archive,
     checkpoint,
     database,
     dirty,
@@ -896,3 +898,16 @@ def test_a_log_of_a_database_that_is_here_stands_in_the_very_place_of_another(tm
     verdict = verdict_of(tmp_path, files)
     first = next(one for one in verdict.databases if one.name.startswith("a"))
     assert [(one.kind, one.files) for one in first.faults] == [(Kind.LOG_FOREIGN, (f"a/{name_of(6)}",))]
+
+
+def test_who_looked_at_content_is_told_of_no_other_look_where_a_fault_keeps_pages_from_being_followed(
+    tmp_path: Path,
+) -> None:
+    """The fault is the reason; without content it may still be asked for."""
+    files = {DATABASE: bytes(dirty(5, 6, 8)), **logs(5, 8)}
+    files["edb00008.log"] = flip(files["edb00008.log"], 0x1010)
+    path = archive(tmp_path / "a.tokar", files).path
+    looked = tokar("check", "--content", path).stdout
+    assert "its pages were not followed through these logs: edb00008.log has 1 damaged segment at 0x1000" in looked
+    assert "(tokar check --content)" not in looked
+    assert "(tokar check --content)" in tokar("check", path).stdout
