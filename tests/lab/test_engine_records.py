@@ -7,28 +7,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import examples
 
+from tokar.errors import InputError
+from tokar.ese.logrecords import TextRecord
 from tokar.ese.page import page_is_sealed, seal_page
-from tokar.lab.change_records import Begin, Commit, Free, Put, Split, decode_records, encode_record
+from tokar.ese.pagerecords import SessionRecord
+from tokar.ese.values import LogPosition, Signature
+from tokar.lab.change_records import (
+    Attach,
+    BackupMark,
+    Begin,
+    Commit,
+    Detach,
+    Free,
+    Opened,
+    Put,
+    Rollback,
+    Split,
+    decode_records,
+    encode_record,
+)
 from tokar.lab.database_file import Page, pack_items, unpack_items
 from tokar.lab.engine import EngineError
+from tokar.replay.stream import SIMULATED
 
-numbers = st.integers(0, 2**64 - 1)
+transactions, dbids, pages = st.integers(1, 0xFFFF), st.integers(1, 0xFF), st.integers(0, 2**32 - 1)
+dbtimes = st.integers(0, 2**64 - 1)
+signatures = st.builds(Signature, random=pages)
 some_bytes = st.binary(max_size=40)
 records = st.one_of(
-    st.builds(Begin, numbers),
-    st.builds(Commit, numbers),
+    st.builds(Opened, pages),
+    st.builds(Begin, transactions),
+    st.builds(Commit, transactions),
+    st.builds(Rollback, transactions),
     st.builds(
-        Put, numbers, numbers, numbers, numbers, numbers, some_bytes, st.none() | some_bytes, st.none() | some_bytes
+        Put,
+        *(transactions, dbids, pages, dbtimes, dbtimes, some_bytes),
+        st.none() | some_bytes,
+        st.none() | some_bytes,
     ),
     st.builds(
         Split,
-        *[numbers] * 5,
-        some_bytes,
-        numbers,
+        *(transactions, dbids, pages, pages, dbtimes, dbtimes, some_bytes, pages),
         st.none() | st.binary(max_size=5000),
-        numbers,
+        dbtimes,
     ),
-    st.builds(Free, *[numbers] * 8),
+    st.builds(Free, *(transactions, dbids, pages, pages, dbtimes, dbtimes, dbtimes, pages, dbtimes)),
+    st.builds(
+        Attach,
+        dbids,
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40),
+        signatures,
+        st.builds(LogPosition, byte=transactions, sector=transactions, generation=transactions),
+        signatures,
+    ),
+    st.builds(Detach, dbids),
+    st.builds(BackupMark, st.booleans()),
 )
 items = st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size=100), max_size=12)
 
@@ -99,23 +132,24 @@ def test_a_page_counts_the_record_that_is_replaced_as_room() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    "data",
     [
-        b"\1\0",  # half a number
-        b"\2\xff\xff\xff\xff",  # bytes that are not there
-        b"\2\0",
-        b"\3",  # no tag
-        b"\0",  # nothing, where a number must be
-        b"\2\0\0\0\0",  # bytes, where a number must be
-        b"",
-        b"\1" + bytes(8) + b"\0",  # a field too many
+        TextRecord(22, 0, 7, b"a remark".ljust(7)[:7]).pack(),
+        TextRecord(22, 0, 9, SIMULATED).pack(),  # without a generation
+        SessionRecord(57, 3).pack(),  # of a type that it does not write
+        encode_record(Put(1, 1, 2, 3, 4, b"", b"v", None))[:-2] + b"\2v",
+        encode_record(Put(1, 1, 2, 3, 4, b"", None, b"o"))[:-2] + b"\0o",
     ],
 )
-def test_a_record_without_the_fields_of_its_kind_is_refused(body: bytes) -> None:
-    commit = encode_record(Commit(1))[:1]
-    with pytest.raises(EngineError, match="fields of its kind") as caught:
-        list(decode_records(commit + len(body).to_bytes(4, "little") + body))
+def test_a_record_of_another_engine_is_refused(data: bytes) -> None:
+    with pytest.raises(EngineError) as caught:
+        list(decode_records(encode_record(Commit(1)) + data))
     assert caught.value.code == -501
+
+
+def test_a_number_that_has_no_place_in_a_record_is_refused() -> None:
+    with pytest.raises(InputError, match="RollbackRecord"):
+        encode_record(Rollback(1 << 16))
 
 
 @pytest.mark.parametrize(

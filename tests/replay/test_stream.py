@@ -17,7 +17,7 @@ from tokar.ese.log import LogHeader
 from tokar.ese.logrecords import TYPES
 from tokar.ese.page import seal_segment
 from tokar.ese.record import layout
-from tokar.replay.stream import RecordsError, RecordStream, decode, number_of, position_of, size_at
+from tokar.replay.stream import SIMULATED, RecordsError, RecordStream, decode, number_of, position_of, size_at
 from tokar.storage.bytesource import BytesSource, FileSource
 
 if TYPE_CHECKING:
@@ -103,12 +103,15 @@ def test_content_of_another_world_is_not_ese_records() -> None:
 
 
 @pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm"])
-def test_records_of_a_simulated_server_are_called_that(profile: str, tmp_path: Path) -> None:
-    logs = sorted(new_story(tmp_path / "lab", profile, work=10).lab.place.logs.glob("edb*.log"))
-    assert logs
+def test_records_of_a_simulated_server_fill_its_logs(profile: str, tmp_path: Path) -> None:
+    logs = sorted(new_story(tmp_path / "lab", profile, work=40).lab.place.logs.glob("edb*.log"))
+    assert len(logs) > 2
     for data in (path.read_bytes() for path in logs if path.stem != "edbtmp"):
-        with pytest.raises(RecordsError, match=r"not ESE log records: records of a simulated server \(tokar lab\)"):
-            records_in(data)
+        stream = stream_of(data)
+        found: list[Any] = [one for _, one in stream]
+        assert (stream.tiling.is_exact, stream.tiling.torn) == (True, "")
+        assert found[0] == decode(found[0].pack())
+        assert found[0].data.startswith(SIMULATED)
 
 
 def test_an_unknown_type_is_named_with_its_place() -> None:

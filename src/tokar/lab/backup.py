@@ -74,7 +74,7 @@ class Backup:
         self._refuse_leftovers() if full else self._refuse_logs_only()
         closed = instance.log.closed()
         low = instance.checkpoint.generation if full else min(closed, default=instance.log.generation)
-        mark = instance.log.append(BackupMark(int(full)))
+        mark = instance.log.append(BackupMark(full))
         instance.log.flush()
         self.info = BackupInfo(mark=mark, time=instance.clock.now(), generation_low=low)
         self.generation_low = low

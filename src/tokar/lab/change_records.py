@@ -1,9 +1,9 @@
 """Log records: what the engine writes down before it changes a page.
 
-Framing: kind u8, body size u32, body; a kind of 0 ends the records of a run. The body is the fields in order, each with
-a tag of its own: 0 nothing, 1 a u64, 2 bytes behind a u32 length. The real engine's records are denser and many more;
-these are the ones that its rules for backup and recovery turn on. Kind 42 is left free: there it is a checksum record
-(`tokar.lab.log_formats`).
+On disk they are records of the real engine (`tokar.ese.logrecords`): transactions, attachments, splits and merges are
+what their types say. So whoever follows pages through logs (`tokar.replay.chains`) follows those of this engine too. To
+play them it takes this engine: its pages have a layout of their own, and so has what a record brings onto them. The
+first record of every log is a remark that says so.
 
 Every change of a page carries the page's dbtime before and after it. Redo compares: a page at `after` or later has the
 change; a page at `before` gets it; an older page misses something (-566).
@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from itertools import product
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
+from tokar.ese import logrecords, pagerecords
+from tokar.ese.attachment import split_names
+from tokar.ese.pagerecords import NIL_DBTIME, EseRecord
+from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.lab.engine import EngineError
-
-_FRAME: Final = struct.Struct("<BI")
-_NUMBER: Final = struct.Struct("<BQ")
-_LENGTH: Final = struct.Struct("<BI")
+from tokar.replay.stream import SIMULATED, decode, size_at
 
 
 class LogRecord:
@@ -62,7 +62,7 @@ class Rollback(LogRecord):
 class Put(LogRecord):
     """One record on one page is set, replaced or deleted."""
 
-    transaction: int  # Whose change it is
+    transaction: int  # Whose change it is, from 1 to 0xFFFF
     dbid: int  # The database
     page: int  # The page number
     before: int  # dbtime of the page before the change
@@ -76,6 +76,7 @@ class Put(LogRecord):
 class Split(LogRecord):
     """The upper part of a page moves to another page."""
 
+    transaction: int  # For whose change there was no room
     dbid: int  # The database
     source: int  # The page that was full
     target: int  # The free page that takes the records from `key` on
@@ -92,6 +93,7 @@ class Split(LogRecord):
 class Free(LogRecord):
     """An empty page leaves the chain."""
 
+    transaction: int  # Whose change left it empty
     dbid: int  # The database
     previous: int  # The page before it, which now points past it
     page: int  # The page that becomes free
@@ -107,9 +109,10 @@ class Attach(LogRecord):
     """A database joins the log stream."""
 
     dbid: int  # Its number from here on
-    path: bytes  # Where it lies, in the server's own terms, as UTF-8
-    signature: bytes  # Its signature, 28 bytes: another one after a defragmentation
-    consistent: bytes  # The position at which it was shut down last, 8 bytes
+    path: str  # Where it lies, in the server's own terms
+    signature: Signature  # Its signature: another one after a defragmentation
+    consistent: LogPosition  # The position at which it was shut down last
+    stream: Signature  # The log stream that it was in then
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,79 +126,238 @@ class Detach(LogRecord):
 class BackupMark(LogRecord):
     """A backup begins here; its position is the mark in the headers of the copies."""
 
-    full: int  # 1 for a full, 0 for logs only
+    full: bool  # Whether databases are copied, else logs only
 
 
-# The kind of a record is its place here, from 1.
-_RECORDS: Final = (Opened, Begin, Commit, Rollback, Put, Split, Free, Attach, Detach, BackupMark)
-_BY_KIND: Final[dict[int, Callable[..., LogRecord]]] = dict(enumerate(_RECORDS, 1))
-_KINDS: Final[dict[type[LogRecord], int]] = {record: kind for kind, record in enumerate(_RECORDS, 1)}
-_FIELDS: Final[dict[type[LogRecord], tuple[str, ...]]] = {
-    record: tuple(field.name for field in fields(record)) for record in _RECORDS
+MOST_TRANSACTIONS: Final = 0xFFFF
+"""The highest number of a transaction: it is that of its session too."""
+_MARK: Final = struct.Struct(f"<{len(SIMULATED)}sI")
+_ONE_LEVEL: Final = 0x10  # begins, on none
+_ROOT, _OBJECT = 1, 2
+_TO_THE_RIGHT, _EMPTY_PAGE = 1, 1  # kinds of splits and merges
+_BEGINS, _FULL, _LOGS_ONLY = 1, 1, 2  # phase and scopes of a backup
+# What a split says of a parent page, and of lines and prefixes, which pages of this engine do not have.
+_NOTHING: Final = (
+    *("parent", "operation", "operation_line", "split_line", "lines", "new_flags", "split_flags"),
+    *("uncommitted", "new_uncommitted", "old_prefix_size", "new_prefix_size"),
+)
+_THERE: Final = b"\1"
+"""Stands before a value that is there, which may be empty; one that is not there has no bytes."""
+
+
+def _opened(record: Opened) -> EseRecord:
+    data = _MARK.pack(SIMULATED, record.generation)
+    return logrecords.TextRecord(22, 0, len(data), data)
+
+
+def _begin(record: Begin) -> EseRecord:
+    return logrecords.OutermostBeginRecord(8, record.transaction, _ONE_LEVEL, record.transaction)
+
+
+def _commit(record: Commit) -> EseRecord:
+    return logrecords.OutermostCommitRecord(9, record.transaction, 0, record.transaction)
+
+
+def _rollback(record: Rollback) -> EseRecord:
+    return logrecords.RollbackRecord(7, record.transaction, 1)
+
+
+def _change(record: Put | Split | Free, page: int, before: int) -> dict[str, int]:
+    """Return the head of what changes pages, but for its type."""
+    own = {"session": record.transaction, "transaction": record.transaction, "level": 1, "line": 0, "flags": 0}
+    return {**own, "dbid": record.dbid, "page": page, "dbtime": record.after, "before": before}
+
+
+def _put(record: Put) -> EseRecord:
+    old, value = _optional(record.old), _optional(record.value)
+    return pagerecords.InsertRecord(
+        type=29,
+        **_change(record, record.page, record.before),
+        rceid=0,
+        root=_ROOT,
+        object_id=_OBJECT,
+        suffix_size=len(record.key),
+        prefix_size=len(old),
+        data_size=len(value),
+        prefix=old,
+        suffix=record.key,
+        data=value,
+    )
+
+
+def _split(record: Split) -> EseRecord:
+    head: dict[str, Any] = {
+        **_change(record, record.source, record.before),
+        "new_page": record.target,
+        "right": record.next_page,
+        "right_before": record.next_before,
+        "parent_before": NIL_DBTIME,
+        "root": _ROOT,
+        "object_id": _OBJECT,
+        "kind": _TO_THE_RIGHT,
+        "prefix_line": -1,
+        "new_prefix_line": -1,
+        "key_size": len(record.key),
+        "key": record.key,
+        "old_prefix": b"",
+        "new_prefix": b"",
+        **dict.fromkeys(_NOTHING, 0),
+    }
+    if record.moved is None:
+        return pagerecords.SplitRecord(type=27, **head)
+    return pagerecords.Split2Record(type=62, **head, image_flags=0, image_size=len(record.moved), image=record.moved)
+
+
+def _free(record: Free) -> EseRecord:
+    return pagerecords.Merge2Record(
+        type=63,
+        **_change(record, record.page, record.page_before),
+        right=record.next_page,
+        right_before=record.next_before,
+        left=record.previous,
+        left_before=record.before,
+        parent=0,
+        parent_before=NIL_DBTIME,
+        root=_ROOT,
+        object_id=_OBJECT,
+        moved_size=0,
+        largest_size=0,
+        uncommitted=0,
+        merge_line=0,
+        merge_flags=0,
+        kind=_EMPTY_PAGE,
+        key_size=0,
+        image_flags=0,
+        image_size=0,
+        key=b"",
+        image=b"",
+    )
+
+
+def _attach(record: Attach) -> EseRecord:
+    path = (record.path + "\0").encode("utf-16-le", "surrogatepass")
+    signatures = {"signature": record.signature, "log_signature": record.stream}
+    return logrecords.AttachRecord(
+        type=15,
+        session=0,
+        dbid=record.dbid,
+        maximum_pages=0,
+        consistent_position=record.consistent,
+        **signatures,
+        path_size=len(path),
+        flags=logrecords.UTF16_PATH,
+        path=path,
+    )
+
+
+def _detach(record: Detach) -> EseRecord:
+    return logrecords.DetachRecord(16, 0, record.dbid, 0, 0, b"")
+
+
+def _backup(record: BackupMark) -> EseRecord:
+    scope = _FULL if record.full else _LOGS_ONLY
+    return logrecords.BackupRecord(60, _BEGINS, 0, scope, 0, BackupInfo(), 0, 0, b"")
+
+
+_ENCODED: Final[dict[type[LogRecord], Callable[[Any], EseRecord]]] = {
+    Opened: _opened,
+    Begin: _begin,
+    Commit: _commit,
+    Rollback: _rollback,
+    Put: _put,
+    Split: _split,
+    Free: _free,
+    Attach: _attach,
+    Detach: _detach,
+    BackupMark: _backup,
 }
-_TAGS: Final = {"int": {1}, "bytes": {2}, "bytes | None": {0, 2}}  # that a field may have, by its annotation
-# For each kind, the tags that its fields may have together.
-_FORMS: Final = {
-    number: {bytes(tags) for tags in product(*(_TAGS[str(field.type)] for field in fields(record)))}
-    for number, record in enumerate(_RECORDS, 1)
-}
-_BAD_TAG: Final = 255  # one that there is not, or of a value that is not all there
 
 
 def encode_record(record: LogRecord) -> bytes:
-    """Return the bytes of a record with its frame."""
-    body = b"".join([_encode_value(getattr(record, name)) for name in _FIELDS[type(record)]])
-    return _FRAME.pack(_KINDS[type(record)], len(body)) + body
+    """Return the bytes of a record.
+
+    Raises:
+        InputError: A value does not fit its field.
+    """
+    return _ENCODED[type(record)](record).pack()
+
+
+def decode_record(data: bytes, at: int = 0) -> LogRecord:
+    """Return the record at an offset, which must lie there whole.
+
+    Raises:
+        EngineError: This engine writes no such record (-501).
+    """
+    found = _DECODED.get(data[at])
+    if found is None:
+        raise EngineError(-501, f"this engine writes no log records of type {data[at]}")
+    return found(decode(data, at))
 
 
 def decode_records(data: bytes) -> Iterator[tuple[int, LogRecord]]:
-    """Yield the records of a run with the offset of each, up to a kind of 0 or a record that is not all there.
+    """Yield the records of a run with the offset of each, up to what is no record, or not all there.
 
     Raises:
-        EngineError: One is all there, and has not the fields of its kind (-501).
+        EngineError: This engine writes no such record (-501).
     """
-    offset = 0
-    while offset + _FRAME.size <= len(data):
-        kind, size = _FRAME.unpack_from(data, offset)
-        end = offset + _FRAME.size + size
-        if kind not in _BY_KIND or end > len(data):
-            return
-        tags, values = _decode_values(data[offset + _FRAME.size : end])
-        if tags not in _FORMS[kind]:
-            raise EngineError(-501, f"a log record has not the fields of its kind, {kind}")
-        yield offset, _BY_KIND[kind](*values)
-        offset = end
+    at = 0
+    while at < len(data) and (size := size_at(data, at)) and at + size <= len(data):
+        yield at, decode_record(data, at)
+        at += size
 
 
-def record_size(data: bytes, offset: int) -> int:
-    """Return how many bytes the record at an offset takes."""
-    return _FRAME.size + int(_FRAME.unpack_from(data, offset)[1])
+def _as_opened(record: logrecords.TextRecord) -> LogRecord:
+    if len(record.data) != _MARK.size or not record.data.startswith(SIMULATED):
+        raise EngineError(-501, "the log is of another engine")
+    return Opened(_MARK.unpack(record.data)[1])
 
 
-def _encode_value(value: int | bytes | None) -> bytes:
-    if isinstance(value, int):
-        return _NUMBER.pack(1, value)
-    return b"\0" if value is None else _LENGTH.pack(2, len(value)) + value
+def _as_put(record: pagerecords.InsertRecord) -> LogRecord:
+    numbers = record.transaction, record.dbid, record.page, record.before, record.dbtime
+    return Put(*numbers, record.suffix, _value(record.data), _value(record.prefix))
 
 
-def _decode_values(body: bytes) -> tuple[bytes, list[int | bytes | None]]:
-    """Return the tag and the value of each field, up to a tag that there is not or a value that is not all there."""
-    tags, values = bytearray(), list[int | bytes | None]()
-    offset, size = 0, len(body)
-    while offset < size:
-        tag = body[offset]
-        value: int | bytes | None = None
-        if tag == 1 and (start := offset + _NUMBER.size) <= size:
-            _, value = _NUMBER.unpack_from(body, offset)
-            offset = start
-        elif tag == 2 and (start := offset + _LENGTH.size) <= size:
-            offset = start + int(_LENGTH.unpack_from(body, offset)[1])
-            value = body[start:offset]
-            tag = tag if offset <= size else _BAD_TAG
-        elif tag:
-            tag, offset = _BAD_TAG, size
-        else:
-            offset += 1
-        tags.append(tag)
-        values.append(value)
-    return bytes(tags), values
+def _as_split(record: pagerecords.SplitRecord | pagerecords.Split2Record) -> LogRecord:
+    numbers = record.transaction, record.dbid, record.page, record.new_page, record.before, record.dbtime
+    moved = record.image if isinstance(record, pagerecords.Split2Record) else None
+    return Split(*numbers, record.key, record.right, moved, record.right_before)
+
+
+def _as_free(record: pagerecords.Merge2Record) -> LogRecord:
+    numbers = record.transaction, record.dbid, record.left, record.page, record.left_before, record.before
+    return Free(*numbers, record.dbtime, record.right, record.right_before)
+
+
+def _as_attach(record: logrecords.AttachRecord) -> LogRecord:
+    path, _ = split_names(record.path, wide=bool(record.flags & logrecords.UTF16_PATH))
+    return Attach(record.dbid, path, record.signature, record.consistent_position, record.log_signature)
+
+
+_DECODED: Final[dict[int, Callable[[Any], LogRecord]]] = {
+    22: _as_opened,
+    8: lambda record: Begin(record.transaction),
+    9: lambda record: Commit(record.transaction),
+    7: lambda record: Rollback(record.session),
+    29: _as_put,
+    27: _as_split,
+    62: _as_split,
+    63: _as_free,
+    15: _as_attach,
+    16: lambda record: Detach(record.dbid),
+    60: lambda record: BackupMark(record.scope == _FULL),
+}
+
+
+def _optional(value: bytes | None) -> bytes:
+    return b"" if value is None else _THERE + value
+
+
+def _value(data: bytes) -> bytes | None:
+    """Return a value that may not be there.
+
+    Raises:
+        EngineError: This engine writes no such value (-501).
+    """
+    if data and not data.startswith(_THERE):
+        raise EngineError(-501, "a log record has a value that this engine does not write")
+    return data[1:] if data else None

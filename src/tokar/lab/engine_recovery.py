@@ -82,9 +82,8 @@ class Redo:
                 self._wait_for(one.dbid, one.attach_position, listed=True)
         for position, record in log.records:
             if isinstance(record, Attach):
-                consistent = LogPosition.unpack(record.consistent)
-                path = record.path.decode(errors="backslashreplace")
-                self._attach(record.dbid, path, record.signature, consistent, log.header.signature)
+                known = record.dbid, record.path, record.signature.pack(), record.consistent
+                self._attach(*known, log.header.signature)
                 self._wait_for(record.dbid, position)
             elif isinstance(record, Detach):
                 if self.matches(record.dbid):
@@ -382,10 +381,10 @@ def _finish(redo: Redo, run: LogsToPlay, *, hard: bool, deleted: tuple[str, ...]
     attached = sorted(redo.matched)
     for dbid in attached:
         instance.tables[dbid] = Table(dbid, instance.files[dbid], instance.cache, instance.log, instance.chance)
-    losers = {number: loser for number, loser in redo.open.items() if loser.undo}
-    for loser in losers.values():
+    undone = sum(bool(loser.undo) for loser in redo.open.values())
+    for loser in redo.open.values():
         loser.undo = [change for change in loser.undo if change[0] in instance.tables]
-    instance.transactions.open.update(losers)
+    instance.transactions.open.update(redo.open)
     instance.stop()
     if hard:
         for dbid in attached:
@@ -393,4 +392,4 @@ def _finish(redo: Redo, run: LogsToPlay, *, hard: bool, deleted: tuple[str, ...]
             file = DatabaseFile(instance.place.databases[dbid], instance.era)
             file.change_header(current_full=NO_BACKUP, previous_full=NO_BACKUP, previous_incremental=NO_BACKUP)
     generations = (run.logs[0].header.generation, last.header.generation)
-    return Recovered(hard, *generations, len(losers), deleted, tuple(attached))
+    return Recovered(hard, *generations, undone, deleted, tuple(attached))

@@ -102,9 +102,8 @@ class Instance:
         if not file.header.is_clean:
             raise EngineError(-550, "the database was not shut down cleanly", path=file.path)
         self.files[dbid] = file
-        path = self.place.names[dbid].encode()
-        consistent = file.header.consistent_position.pack()
-        position = self.log.append(Attach(dbid, path, file.header.signature.pack(), consistent))
+        own, path = file.header, self.place.names[dbid]
+        position = self.log.append(Attach(dbid, path, own.signature, own.consistent_position, own.log_signature))
         self.log.flush()
         file.mark_dirty(position, self.clock.now(), self.log.signature)
         self.tables[dbid] = Table(dbid, file, self.cache, self.log, self.chance)

@@ -4,9 +4,10 @@ Format 7: records in ranges, each behind a checksum record. Every flush writes o
 far the range reaches and where the next checksum record is; so a flush ends with a rewrite of the checksum record
 before, which until then said that nothing follows. A checksum record never lies astride two sectors.
 
-Format 8: a stream of records laid into checksummed segments of 4096 bytes. Segment 0 is the header, the last one stays
-free for a shadow. A flush seals and writes every segment that has grown, and the last one once more behind itself,
-where it has room left; the accumulated checksum of all of them links the log to the next one.
+Format 8: records in checksummed segments of 4096 bytes. One that does not fit in what is left of its segment is cut
+into pieces, each in a segment; where too little is left for a piece, zeros fill it. Segment 0 is the header, the last
+one stays free for a shadow. A flush seals and writes every segment that has grown, and the last one once more behind
+itself, where it has room left; the accumulated checksum of all of them links the log to the next one.
 
 Sources: Microsoft, Extensible Storage Engine, logapi.hxx, logread_legacy.cxx, _logstream.hxx and logwrite.cxx.
 """
@@ -14,6 +15,7 @@ Sources: Microsoft, Extensible Storage Engine, logapi.hxx, logread_legacy.cxx, _
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
@@ -25,14 +27,19 @@ from tokar.errors import HeaderError
 from tokar.ese.checksum import xor_words
 from tokar.ese.identify import FILL_PATTERN
 from tokar.ese.log import HEADER_SIZE, SEGMENT_SIZE, LogHeader
+from tokar.ese.logrecords import FRAGMENT, FRAGMENT_BEGIN
 from tokar.ese.page import NEW_FORMAT, seal_segment, segment_is_sealed
 from tokar.ese.values import LogPosition
-from tokar.lab.change_records import LogRecord, decode_records, record_size
+from tokar.lab.change_records import LogRecord, decode_record, decode_records
 from tokar.lab.engine import EngineError
+from tokar.replay.stream import size_at
 from tokar.storage.bytesource import BytesSource
 
 _HEAD_SIZE: Final = 40
 PAYLOAD_SIZE: Final = SEGMENT_SIZE - _HEAD_SIZE
+_FIRST_PIECE: Final = struct.Struct("<BIH")  # type, size of the record, bytes of it here
+_PIECE: Final = struct.Struct("<BH")  # type, bytes here
+_LEAST_PIECE: Final = 32
 
 
 def position_in(generation: int, offset: int) -> LogPosition:
@@ -69,14 +76,32 @@ class SegmentLog:
         return position_in(self.header.generation, len(self._stream))
 
     def has_room(self, size: int) -> bool:
-        """Tell whether a record of that size fits."""
-        return len(self._stream) + size <= self._capacity
+        """Tell whether a record of that size fits, in pieces where it must be."""
+        pieces = 1 + size // (PAYLOAD_SIZE - _FIRST_PIECE.size)
+        most = size + _LEAST_PIECE + _FIRST_PIECE.size + pieces * _PIECE.size
+        return len(self._stream) + most <= self._capacity
 
     def append(self, data: bytes) -> LogPosition:
         """Add a record to what will be flushed."""
+        left = self._left
+        if len(data) > left and left < _LEAST_PIECE:
+            self._stream += bytes(left)
+            left = self._left
         position = self.position
-        self._stream += data
+        if len(data) <= left:
+            self._stream += data
+            return position
+        size = left - _FIRST_PIECE.size
+        self._stream += _FIRST_PIECE.pack(FRAGMENT_BEGIN, len(data), size) + data[:size]
+        while data := data[size:]:
+            size = min(len(data), PAYLOAD_SIZE - _PIECE.size)
+            self._stream += _PIECE.pack(FRAGMENT, size) + data[:size]
         return position
+
+    @property
+    def _left(self) -> int:
+        """The bytes that are left of a segment."""
+        return PAYLOAD_SIZE - len(self._stream) % PAYLOAD_SIZE
 
     def flush(self) -> None:
         """Bring all records to disk."""
@@ -122,10 +147,37 @@ def read_segments(data: bytes, header: LogHeader) -> tuple[bytes, list[tuple[Log
     """Return the stream of whole records, the records with their positions, and how the file ends."""
     segments, end = _valid_segments(data, header.generation)
     stream = b"".join(segment[_HEAD_SIZE:] for segment in segments)
-    records = list(decode_records(stream))
-    size = records[-1][0] + record_size(stream, records[-1][0]) if records else 0
-    placed = [(position_in(header.generation, offset), record) for offset, record in records]
-    return stream[:size], placed, end
+    found = list(_records_in(stream))
+    placed = [(position_in(header.generation, offset), record) for offset, _, record in found]
+    return stream[: found[-1][1] if found else 0], placed, end
+
+
+def _records_in(stream: bytes) -> Iterator[tuple[int, int, LogRecord]]:
+    """Yield where each record of the segments of a log begins and ends, and the record, up to what is not all there.
+
+    Raises:
+        EngineError: This engine writes no such record (-501).
+    """
+    at, first, total, cut = 0, -1, 0, b""
+    while at < len(stream):
+        border = (at // PAYLOAD_SIZE + 1) * PAYLOAD_SIZE
+        if not stream[at]:
+            at = border
+            continue
+        size = size_at(stream, at)
+        start, at = at, at + size
+        if not size or at > border:
+            return
+        if stream[start] not in {FRAGMENT_BEGIN, FRAGMENT}:
+            yield start, at, decode_record(stream, start)
+            continue
+        if stream[start] == FRAGMENT_BEGIN:
+            first, (_, total, _), cut = start, _FIRST_PIECE.unpack_from(stream, start), b""
+        cut += stream[start + (_FIRST_PIECE if start == first else _PIECE).size : at]
+        if total and len(cut) == total:
+            if size_at(cut, 0) != total:
+                raise EngineError(-501, "the pieces of a log record come to another size than it has")
+            yield first, at, decode_record(cut)
 
 
 def _valid_segments(data: bytes, generation: int) -> tuple[list[bytes], End]:

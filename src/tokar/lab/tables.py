@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.ese.values import LogPosition, Signature
 from tokar.lab import database_file
-from tokar.lab.change_records import Begin, Commit, Free, LogRecord, Put, Rollback, Split
+from tokar.lab.change_records import MOST_TRANSACTIONS, Begin, Commit, Free, LogRecord, Put, Rollback, Split
 from tokar.lab.database_file import ROOT_PAGE, DatabaseFile, Page, create_database, pack_items
 from tokar.lab.engine import Chance, EngineError, Era
 from tokar.lab.log_stream import LogStream
@@ -192,7 +192,7 @@ class Table:
         if len(key) + len(value or b"") > page_size // _LARGEST_SHARE:
             raise EngineError(-1003, f"a record of {len(key) + len(value or b'')} bytes is too large")
         while value is not None and not self._page(self._numbers[self._index(key)]).fits(key, value, page_size):
-            self._split(self._index(key))
+            self._split(transaction, self._index(key))
         index = self._index(key)
         page = self._page(self._numbers[index])
         old = page.items.get(key)
@@ -200,10 +200,10 @@ class Table:
         self._write_down(change, page)
         database_file.apply_put(page, change)
         if index and not page.items:
-            self._free(index)
+            self._free(transaction, index)
         return old
 
-    def _split(self, index: int) -> None:
+    def _split(self, transaction: int, index: int) -> None:
         source = self._page(self._numbers[index])
         keys = sorted(source.items)
         middle = keys[len(keys) // 2]
@@ -211,7 +211,7 @@ class Table:
         moved = {key: source.items[key] for key in keys if key >= middle}
         full = pack_items(moved) if self.file.era.full_splits else None
         following, next_before = self._following(source)
-        numbers = self.dbid, source.number, target.number, source.dbtime, self._tick()
+        numbers = transaction, self.dbid, source.number, target.number, source.dbtime, self._tick()
         change = Split(*numbers, middle, source.next_page, full, next_before)
         self._write_down(change, source, target, *following)
         database_file.apply_split_to_target(source, target, change)
@@ -223,10 +223,10 @@ class Table:
         self._lows.insert(index + 1, middle)
         self._numbers.insert(index + 1, target.number)
 
-    def _free(self, index: int) -> None:
+    def _free(self, transaction: int, index: int) -> None:
         previous, page = self._page(self._numbers[index - 1]), self._page(self._numbers[index])
         following, next_before = self._following(page)
-        numbers = self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick()
+        numbers = transaction, self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick()
         change = Free(*numbers, page.next_page, next_before)
         self._write_down(change, previous, page, *following)
         database_file.apply_free_to_previous(previous, change)
@@ -311,7 +311,9 @@ class Transactions:
     def begin(self) -> int:
         """Open a transaction and return its number."""
         number = self._next
-        self._next += 1
+        while number in self.open:
+            number = number % MOST_TRANSACTIONS + 1
+        self._next = number % MOST_TRANSACTIONS + 1
         self.open[number] = Transaction(number, self._log.append(Begin(number)))
         return number
 

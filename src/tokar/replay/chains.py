@@ -26,6 +26,7 @@ from tokar.ese.logrecords import (
     DetachRecord,
     RangeRecord,
     RollbackRecord,
+    TextRecord,
 )
 from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME, EseRecord, NewPageRecord, PageRecord, SessionRecord
 from tokar.ese.values import NO_POSITION, LogPosition, Signature
@@ -296,6 +297,9 @@ class _ChainPlayer(Player):
     def refuse(self, record: EseRecord) -> None:
         if isinstance(record, RangeRecord):
             super().refuse(record)
+
+    def remark(self, record: TextRecord) -> None:
+        """Follow the pages of the simulated server too: to its records they are pages as any other."""
 
     def begin(self, record: BeginRecord) -> None:
         self._try(super().begin, record)

@@ -27,6 +27,7 @@ from tokar.ese.logrecords import (
     MacroRecord,
     RangeRecord,
     RollbackRecord,
+    TextRecord,
     VersionRecord,
 )
 from tokar.ese.pagerecords import (
@@ -51,7 +52,7 @@ from tokar.ese.pagerecords import (
 from tokar.replay import onepage
 from tokar.replay.effects import changes_of
 from tokar.replay.redo import DELTA, DELTA64, FLAG_DELETE, INSERT, REPLACE, OpenChange, PageRedo
-from tokar.replay.stream import number_of, position_of
+from tokar.replay.stream import SIMULATED, number_of, position_of
 from tokar.replay.trees import apply_macro
 
 _FLAG_DELETE_TYPE: Final = 32
@@ -61,6 +62,9 @@ REFUSED: Final = {
     **dict.fromkeys((53, 54, 55), "distributed transactions are not decided here"),
 }
 """The types that are not played, with the reason."""
+
+
+SIMULATED_RECORDS: Final = "records of a simulated server (tokar lab), which replay does not play"
 
 
 class RefusedError(FormatError):
@@ -347,6 +351,11 @@ class Player:
         if played is None or self.position > played.redo.bounds.settled:
             raise self._refuse(f"{TYPES[record.type].name} is not played: {REFUSED[record.type]}")
 
+    def remark(self, record: TextRecord) -> None:
+        """Take note of a remark: the simulated server says so in each of its logs, and its pages are of its own."""
+        if record.data.startswith(SIMULATED):
+            raise self._refuse(SIMULATED_RECORDS)
+
     def raise_version(self, record: VersionRecord) -> None:
         """Raise the version of a database."""
         played = self._here.get(record.dbid)
@@ -376,6 +385,7 @@ _HANDLERS: Final[dict[int, str]] = {
     14: "create",
     15: "attach",
     16: "detach",
+    22: "remark",
     36: "undo_info",
     68: "extend",
     81: "trim",

@@ -34,6 +34,7 @@ from tokar.ese.pages import PageChecker
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, NO_TIME
 from tokar.replay.chains import with_chains
 from tokar.replay.files import SetFiles
+from tokar.replay.player import SIMULATED_RECORDS
 from tokar.replay.stream import NOT_RECORDS
 from tokar.replay.whole import OpenReplay, Replay, Replayed, unconfirmed_text, untouched_text
 from tokar.sets.facts import SetFacts
@@ -237,7 +238,7 @@ def _demand_recovered(one: OpenReplay) -> None:
     name = names.printable(report.name)
     if report.why_not:
         ways = {True: _ANOTHER_ENGINE, False: "tokar check --content says more; recover with the engine that wrote it"}
-        hint = ways[report.why_not.startswith(NOT_RECORDS)]
+        hint = ways[report.why_not.startswith((NOT_RECORDS, SIMULATED_RECORDS))]
         raise SetError(f"{name} is not recovered: {report.why_not}", hint=hint)
     old = one.target.header.revision < _REVISION_WRITTEN_SINCE
     if old or any(form < _WRITTEN_SINCE for form in one.formats):

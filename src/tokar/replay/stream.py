@@ -44,9 +44,8 @@ _UNDO_BEGINS: Final = (17, 51, 36)
 _LARGEST_RECORD: Final = 1 << 20
 NOT_RECORDS: Final = "not ESE log records"
 _NOT_RECORDS: Final = "the records of another engine, or of a later one, cannot be replayed"
-SIMULATED_START: Final = struct.Struct("<BIBQ")
-"""How a log of the simulated server (`tokar lab`) begins: kind 1, 9 bytes of body, a number, the generation."""
-_SIMULATED: Final = "records of a simulated server (tokar lab), which replay does not read"
+SIMULATED: Final = b"tokar lab"
+"""What the remark says that begins a log of the simulated server (`tokar lab`)."""
 
 
 class RecordsError(FormatError):
@@ -254,8 +253,6 @@ class RecordStream:
         sector, byte = position >> 16 & 0xFFFF, position & 0xFFFF
         offset = sector * self.header.sector_size + byte
         if not self.tiling.records:
-            start = SIMULATED_START.pack(1, 9, 1, max(self.header.generation, 0))
-            place = _SIMULATED if self._source.read(offset, len(start)) == start else place
             error = RecordsError(f"{NOT_RECORDS}: {place}", offset=offset, hint=_NOT_RECORDS)
         else:
             error = RecordsError(f"the records of the log do not fill it: {place}", offset=offset)
