@@ -130,7 +130,7 @@ class Instance:
         self.write_checkpoint()
 
     def checkpoint_now(self) -> LogPosition:
-        """Return where recovery would have to begin: the oldest change not on disk, or the oldest open transaction."""
+        """Return where recovery would have to begin: that of the oldest transaction that is open or not all on disk."""
         held = (self.cache.oldest_change(), self.transactions.oldest(), self.log.position)
         return min(position for position in held if position is not None)
 

@@ -3,8 +3,8 @@
 The rules for bringing pages to disk (`Cache`):
 
 * Write-ahead logging: no page goes to disk before the log has every record about it.
-* Late: a change leaves its page dirty; some later moment writes it. The oldest change that is not on disk holds the
-  checkpoint back.
+* Late: a change leaves its page dirty; some later moment writes it. The begin of the oldest transaction of which a
+  change is not on disk holds the checkpoint back.
 * Order: where splits are not logged in full, the page that lost its upper part must not be on disk before the page that
   got it, or redo would find the data nowhere. `must_follow` keeps that order.
 
@@ -64,9 +64,10 @@ class Cache:
             self._pages[key] = self.files[dbid].read_page(number)
         return self._pages[key]
 
-    def changed(self, dbid: int, number: int, position: LogPosition) -> None:
-        """Note that a page was changed by the record at a position."""
-        self._dirty_since.setdefault((dbid, number), position)
+    def changed(self, dbid: int, number: int, begun: LogPosition) -> None:
+        """Note that a page was changed by a transaction that began at a position: recovery begins there, or before."""
+        key = dbid, number
+        self._dirty_since[key] = min(begun, self._dirty_since.get(key, begun))
 
     def must_follow(self, dbid: int, source: int, target: int) -> None:
         """Note that `source` must not be written before `target`, which has just received records from it."""
@@ -79,11 +80,11 @@ class Cache:
         return bool(self._dirty_since)
 
     def dirty(self) -> list[PageKey]:
-        """Return the pages that are not on disk as they are in memory, in the order of their first change."""
+        """Return the pages that are not on disk as they are in memory, in the order in which they hold recovery back."""
         return sorted(self._dirty_since, key=lambda key: (self._dirty_since[key], key))
 
     def oldest_change(self) -> LogPosition | None:
-        """Return the position of the oldest change that is not on disk."""
+        """Return where the oldest transaction begins of which a change is not on disk."""
         return min(self._dirty_since.values(), default=None)
 
     def flush(self, dbid: int, number: int) -> None:
@@ -182,7 +183,7 @@ class Table:
         """Return all records."""
         return {key: value for number in self._numbers for key, value in self._page(number).items.items()}
 
-    def put(self, transaction: int, key: bytes, value: bytes | None) -> bytes | None:
+    def put(self, transaction: Transaction, key: bytes, value: bytes | None) -> bytes | None:
         """Set or, with None, delete a record; return what was there before.
 
         Raises:
@@ -196,14 +197,14 @@ class Table:
         index = self._index(key)
         page = self._page(self._numbers[index])
         old = page.items.get(key)
-        change = Put(transaction, self.dbid, page.number, page.dbtime, self._tick(), key, value, old)
-        self._write_down(change, page)
+        change = Put(transaction.number, self.dbid, page.number, page.dbtime, self._tick(), key, value, old)
+        self._write_down(change, transaction, page)
         database_file.apply_put(page, change)
         if index and not page.items:
             self._free(transaction, index)
         return old
 
-    def _split(self, transaction: int, index: int) -> None:
+    def _split(self, transaction: Transaction, index: int) -> None:
         source = self._page(self._numbers[index])
         keys = sorted(source.items)
         middle = keys[len(keys) // 2]
@@ -211,9 +212,9 @@ class Table:
         moved = {key: source.items[key] for key in keys if key >= middle}
         full = pack_items(moved) if self.file.era.full_splits else None
         following, next_before = self._following(source)
-        numbers = transaction, self.dbid, source.number, target.number, source.dbtime, self._tick()
+        numbers = transaction.number, self.dbid, source.number, target.number, source.dbtime, self._tick()
         change = Split(*numbers, middle, source.next_page, full, next_before)
-        self._write_down(change, source, target, *following)
+        self._write_down(change, transaction, source, target, *following)
         database_file.apply_split_to_target(source, target, change)
         database_file.apply_split_to_source(source, change)
         for page in following:
@@ -223,12 +224,12 @@ class Table:
         self._lows.insert(index + 1, middle)
         self._numbers.insert(index + 1, target.number)
 
-    def _free(self, transaction: int, index: int) -> None:
+    def _free(self, transaction: Transaction, index: int) -> None:
         previous, page = self._page(self._numbers[index - 1]), self._page(self._numbers[index])
         following, next_before = self._following(page)
-        numbers = transaction, self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick()
+        numbers = transaction.number, self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick()
         change = Free(*numbers, page.next_page, next_before)
-        self._write_down(change, previous, page, *following)
+        self._write_down(change, transaction, previous, page, *following)
         database_file.apply_free_to_previous(previous, change)
         database_file.apply_free_to_page(page, change)
         for one in following:
@@ -240,10 +241,10 @@ class Table:
         following = [self._page(page.next_page)] if page.next_page else []
         return following, sum(one.dbtime for one in following)
 
-    def _write_down(self, change: LogRecord, *pages: Page) -> None:
-        position = self._log.append(change)
+    def _write_down(self, change: LogRecord, transaction: Transaction, *pages: Page) -> None:
+        self._log.append(change)
         for page in pages:
-            self._cache.changed(self.dbid, page.number, position)
+            self._cache.changed(self.dbid, page.number, transaction.begun)
 
     def _free_page(self) -> int:
         """Return a free page, anywhere in the file, brought to disk first: no two splits may wait for each other."""
@@ -325,8 +326,9 @@ class Transactions:
         """
         if self.owner(dbid, key) not in {None, number}:
             raise EngineError(-1102, f"record {key!r} is being changed by another transaction")
-        old = self._tables[dbid].put(number, key, value)
-        self.open[number].undo.append((dbid, key, old))
+        transaction = self.open[number]
+        old = self._tables[dbid].put(transaction, key, value)
+        transaction.undo.append((dbid, key, old))
 
     def commit(self, number: int) -> None:
         """Make the changes of a transaction durable."""
@@ -340,7 +342,7 @@ class Transactions:
         """Undo a transaction: its changes are set back one by one, last first, and that is logged like any change."""
         transaction = self.open[number]
         for dbid, key, old in reversed(transaction.undo):
-            self._tables[dbid].put(number, key, old)
+            self._tables[dbid].put(transaction, key, old)
         self._log.append(Rollback(number))
         del self.open[number]
 

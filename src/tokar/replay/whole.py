@@ -78,6 +78,8 @@ class Target:
         high = max(header.required_high, header.current_full.generation_high)
         if self.facts.trailer is not None:
             high = max(high, self.facts.trailer.backup.generation_high)
+        elif self.facts.is_backup_copy and not header.file_type:  # up to where it needs them says a patch file
+            high = max([high, *(log.generation or 0 for log in self.logs[-1:])])
         return Bounds(number_of(header.attach_position), ((high + 1) << 32) - 1)
 
 
