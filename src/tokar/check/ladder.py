@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState, joined
 from tokar.collect.found import Candidate
-from tokar.collect.on_disk import Given, demand_signable, files_of, followed_together, set_on_disk, sets_of
+from tokar.collect.on_disk import Given, demand_signable, set_on_disk
 from tokar.errors import (
     ArchiveError,
     FormatError,
@@ -29,6 +29,7 @@ from tokar.format.encryption import Keyring
 from tokar.format.verify import verify
 from tokar.names import printable
 from tokar.replay.files import SetFiles, open_in
+from tokar.replay.together import files_of, followed_together, sets_of
 from tokar.restore.chosen import choose_one
 from tokar.restore.guide import steps_without_current
 from tokar.restore.options import RestoreOptions

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from blake3 import blake3
 
@@ -21,13 +20,11 @@ from tokar.ese.content_facts import LogReport
 from tokar.ese.inspect import Inspection
 from tokar.format.index import Entry
 from tokar.format.writer import ArchiveWriter
+from tokar.replay import MOST_LOGS
 from tokar.sets.facts import ChainFacts, FileFacts, SetFacts
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import ByteSource, FileSource, open_file
 from tokar.tokens import Role, role
-
-MOST_LOGS: Final = 64 << 20
-"""Bytes of logs beyond which nobody waits for that: some seconds."""
 
 
 class ArchivedFiles:

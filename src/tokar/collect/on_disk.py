@@ -6,7 +6,7 @@ All of their content is read, as it is when they are archived; nothing is writte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,13 +24,13 @@ from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.replay.files import LeftFile, SetFiles
+from tokar.replay.together import followed, followed_together, was_read
 from tokar.restore.chosen import placed_of
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import (
     BackupSet,
     FoundSets,
     archives_of,
-    compared_together,
     files_in,
     find_sets,
     is_set,
@@ -39,7 +39,6 @@ from tokar.sets.backup_set import (
 from tokar.sets.chain import Chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.compared import with_states_compared
-from tokar.sets.facts import SetFacts
 from tokar.sets.idle import idle_in
 from tokar.sets.joining import build_chain
 from tokar.sets.linked import with_links_among
@@ -58,7 +57,7 @@ from tokar.sets.outcome import (
 )
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.server_list import list_facts
-from tokar.sets.start import ChainStart, reached_by
+from tokar.sets.start import reached_by
 from tokar.storage.bytesource import PIECE, FileSource, OverwritesInputError, parts_of
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import some
@@ -377,10 +376,10 @@ def find_all(
     lying = [set_on_disk(one) for one in given.files]
     files = {one.backup_set.root: one.files for one in lying}
     sets = (*found.sets, *(one.backup_set for one in lying))
-    apart = [replace(one, facts=_followed(one.facts, [one], files, keyring)) if _was_read(one) else one for one in sets]
-    followed, count = followed_together(apart, files, keyring), len(found.sets)
-    on_disk = (replace(one, backup_set=its) for one, its in zip(lying, followed[count:], strict=True))
-    return replace(found, sets=tuple(followed[:count])), tuple(on_disk)
+    apart = [replace(one, facts=followed(one.facts, [one], files, keyring)) if was_read(one) else one for one in sets]
+    together, count = followed_together(apart, files, keyring), len(found.sets)
+    on_disk = (replace(one, backup_set=its) for one, its in zip(lying, together[count:], strict=True))
+    return replace(found, sets=tuple(together[:count])), tuple(on_disk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,66 +423,3 @@ def spared_by(problems: Iterable[ArchiveError], missed: Container[ArchiveError])
     """Return what cannot be read and is not missed, each with what it comes to alone."""
     found = ((str(one.path), with_unread(None, [one], alone=True)) for one in problems if one not in missed)
     return tuple(SparedSet(label, outcome) for label, outcome in found if outcome is not None)
-
-
-_Files = Mapping[bytes, Sequence[Candidate]]
-
-
-def followed_together(sets: Sequence[BackupSet], files: _Files, keyring: Keyring | None = None) -> list[BackupSet]:
-    """Return sets with what following pages found, where other sets add logs to one: through the logs of all of them.
-
-    Logs that were being written are compared with copies of them in other sets before, whether content was read or not.
-
-    Args:
-        sets: The sets, of each of which it is known what following found of it alone.
-        files: Where the files of those lie that are in no archive, by root.
-        keyring: What opens encrypted content; of a chain with content that was not read nothing is followed.
-
-    Raises:
-        ArchiveError: A file cannot be read.
-    """
-    sets = compared_together(sets, keyring, files)
-    if sum(map(_was_read, sets)) < 2:
-        return sets
-    chain, found = build_chain(sets), {}
-    for start in chain.starts:
-        own, together = chain.sets[start.number], sets_of(chain, start)
-        if len(together) > 1 and all(map(_was_read, together)):
-            found[own.id, own.root] = _followed(start.facts, together, files, keyring).databases
-    own_of = ((one, found.get((one.id, one.root), one.facts.databases)) for one in sets)
-    return [replace(one, facts=replace(one.facts, databases=databases)) for one, databases in own_of]
-
-
-def sets_of(chain: Chain, start: ChainStart) -> list[BackupSet]:
-    """Return the set with the databases of a start, and those whose logs are played onto them."""
-    own, used = chain.sets[start.number], {*map(id, start.facts.logs)}
-    return [one for one in chain.sets if one is own or any(id(log) in used for log in one.facts.logs)]
-
-
-def _was_read(found: BackupSet) -> bool:
-    """Return whether all content of a set was read."""
-    return found.facts.examined and found.receipt is None
-
-
-def _followed(facts: SetFacts, sets: Sequence[BackupSet], files: _Files, keyring: Keyring | None) -> SetFacts:
-    from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
-
-    with files_of(sets, files, keyring) as opened:
-        return with_chains(facts, opened.open)
-
-
-def files_of(sets: Sequence[BackupSet], files: _Files, keyring: Keyring | None = None) -> SetFiles:
-    """Return the files of sets that were looked at before, each opened when it is asked for.
-
-    Args:
-        sets: The sets.
-        files: Where the files of those lie that are in no archive, by root.
-        keyring: What opens encrypted content.
-    """
-    opened = SetFiles()
-    for one in sets:
-        if one.root in files:
-            opened.take_files(one.facts, files[one.root])
-        else:
-            opened.take_again(one, keyring)
-    return opened

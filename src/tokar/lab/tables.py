@@ -80,7 +80,7 @@ class Cache:
         return bool(self._dirty_since)
 
     def dirty(self) -> list[PageKey]:
-        """Return the pages that are not on disk as they are in memory, in the order in which they hold recovery back."""
+        """Return the pages that are not on disk as they are in memory, in the order in which recovery needs them."""
         return sorted(self._dirty_since, key=lambda key: (self._dirty_since[key], key))
 
     def oldest_change(self) -> LogPosition | None:
@@ -227,8 +227,8 @@ class Table:
     def _free(self, transaction: Transaction, index: int) -> None:
         previous, page = self._page(self._numbers[index - 1]), self._page(self._numbers[index])
         following, next_before = self._following(page)
-        numbers = transaction.number, self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick()
-        change = Free(*numbers, page.next_page, next_before)
+        pages = previous.number, page.number, previous.dbtime, page.dbtime
+        change = Free(transaction.number, self.dbid, *pages, self._tick(), page.next_page, next_before)
         self._write_down(change, transaction, previous, page, *following)
         database_file.apply_free_to_previous(previous, change)
         database_file.apply_free_to_page(page, change)

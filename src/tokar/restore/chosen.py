@@ -17,6 +17,7 @@ from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
 from tokar.format.index import Entry, find_fitting
+from tokar.replay.together import followed_unasked
 from tokar.restore.entry_facts import facts_of
 from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import Recovery, RestoredSet, goes_on, recovery_of, restored_sets
@@ -79,7 +80,10 @@ class OpenSets:
         self._found = find_sets(paths, keyring=keyring, signers=signers, strict=len(paths) == 1)
         self.problems = self._found.problems  # What cannot be read
         self.missed: Sequence[ArchiveError] = ()  # What of that kept a restore from being chosen
-        self._found, self.chain = with_open_questions_examined(self._found, keyring, watch)  # How the others fit
+        self._found, chain = with_open_questions_examined(self._found, keyring, watch)
+        sets = followed_unasked(self._found.sets, chain, keyring)
+        self.chain = chain if sets is self._found.sets else build_chain(sets)  # How the others fit
+        self._found = replace(self._found, sets=tuple(sets))
 
     def select(self, until: int | None = None, options: RestoreOptions = NO_OPTIONS) -> ChosenSets:
         """Return what a restore takes from which set.
