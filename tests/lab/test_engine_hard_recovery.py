@@ -388,7 +388,7 @@ def own_folder(story: Story, folder: Path, full: HandSet) -> tuple[Lab, Path]:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_folder_of_their_own_holds_exactly_the_logs_of_the_set(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(profile)
+    story, full = next(one for seed in range(1, 20) if (one := full_of(profile, seed))[1].low > 1)
     lab, aside = own_folder(story, tmp_path / "b", full)
 
     def recover(low: int, high: int) -> int:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chain_sets import OTHER_STREAM, TOP, dirty
-from chain_stories import new_story, take
+from chain_stories import new_story
 from command_line import done, tokar
-from lab_sets import LabSet, Maker, fork_of, lab_names, recovered
+from reverted import PROFILES, Reverted
 from small_sets import write
 
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.log import LogHeader
-from tokar.lab.engine import EngineError
-from tokar.server.contract import BackupKind
+from tokar.restore import onto_logs
 from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
 from tokar.sets.outcome import Word
 from tokar.sets.staying import untied
@@ -24,77 +22,47 @@ from tokar.sets.staying import untied
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lab_sets import Files
 
-TOLD = "{} nobody can tell (-566 or -567 if not): nothing repeats the checksum of the log before, and the records"
-
-
-class Reverted:
-    """A server with a full, and what its log directory holds later, in the history that it went on with or another."""
-
-    def __init__(self, folder: Path, profile: str) -> None:
-        self.profile, self.folder = profile, folder
-        maker = Maker(profile, folder)
-        story = new_story(folder / "lab", profile, databases=1, seed=5, work=20)
-        take(story, self.archive, BackupKind.COPY)
-        story.lab.work(30)
-        story.lab.stop()
-        self.parted = LogHeader.parse((story.lab.place.logs / "edb.log").read_bytes()).generation
-        fork = fork_of(story, folder / "fork")
-        fork.lab.work(40)
-        story.lab.work(40)
-        self.there, self.other = _logs(maker.note(story)), _logs(maker.note(fork))
-        paths = {one.dbid: one.path for one in story.lab.config.databases}
-        self.set = LabSet(profile, lab_names(story), paths, {}, hard=True, known=maker.known)
-
-    @property
-    def archive(self) -> Path:
-        return self.folder / "full.tokar"
-
-    def rolled_forward(self, there: Files) -> tuple[Word, str]:
-        """Restore onto logs; return the verdict, and all that it leaves open."""
-        out = write(self.folder / "out", there)
-        options = "--existing", "roll-forward", "--into", out, self.archive
-        planned = done("restore", "--dry-run", *options).stdout.splitlines()[-1]
-        answer = done("restore", "--json", *options).json()
-        self.bounds = answer["recovery"]["generations"]["low"], answer["recovery"]["generations"]["high"]
-        word, why = Word(answer["outcome"]["word"]), answer["outcome"]["why"]
-        assert planned == (f"{word}: {why}" if why else word)
-        left_open = answer["recovery"]["not_checked"]
-        assert left_open if why else not left_open
-        return word, "\n".join(left_open)
-
-    def recover(self) -> bool:
-        """Recover what was placed; return whether everything is in it."""
-        contents, expected = recovered(self.set, self.folder / "out", self.bounds)
-        return contents == expected
-
-
-def _logs(files: Files) -> Files:
-    roles = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
-    return {name: data for name, data in files.items() if parse_file_name(name).role in roles}
-
-
-@pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm"])
-def test_whether_logs_that_are_there_are_of_one_history_is_proven_by_their_checksums_alone(
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_database_is_followed_through_logs_that_are_there_before_anything_is_placed(
     profile: str, tmp_path: Path
 ) -> None:
     server = Reverted(tmp_path, profile)
-    word, left_open = server.rolled_forward(server.there)
-    assert word is (Word.RESTORABLE if profile == "certadm" else Word.NOT_PROVEN)
-    (name,) = server.set.names.values()
-    assert (TOLD.format(name) in left_open) is (profile != "certadm")
-    assert server.recover()
+    out = write(tmp_path / "out", server.there)
+    options = "--existing", "roll-forward", "--into", out, server.archive
+    planned = done("restore", "--dry-run", *options).stdout.splitlines()[-1]
+    answer = done("restore", "--json", *options).json()
+    word, why = Word(answer["outcome"]["word"]), answer["outcome"]["why"]
+    assert planned == (f"{word}: {why}" if why else word)
+    assert word is (Word.NOT_PROVEN if profile == "edbbcli" else Word.RESTORABLE)  # it has a patch file
+    assert "followed" not in "".join(answer["recovery"]["not_checked"])
+    assert server.recover(out, answer["recovery"]["generations"])
 
 
-def test_a_closed_log_of_another_history_among_those_that_are_there_is_not_passed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_closed_log_of_another_history_among_those_that_are_there_is_refused(profile: str, tmp_path: Path) -> None:
+    server = Reverted(tmp_path, profile)
+    out = write(tmp_path / "out", server.forked)
+    options = "--existing", "roll-forward", "--into", out, server.archive
+    result = tokar("restore", *options)
+    assert (result.exit_code, sorted(one.name for one in out.iterdir())) == (6, sorted(server.forked))
+    if profile == "certadm":
+        assert "edb00006.log does not continue the set" in result.stderr
+        return
+    assert "pages that the logs do not lead to" in result.stderr
+    answer = done("restore", "--json", "--accept-unrecoverable", *options).json()
+    assert server.fails_on(out, answer["recovery"]["generations"])
+
+
+def test_through_more_logs_than_take_some_seconds_nobody_follows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onto_logs, "MOST_LOGS", 4096)
     server = Reverted(tmp_path, "ntdsbcli")
-    name = f"edb{server.parted:05X}.log"
-    assert server.there[name] != server.other[name]
-    word, left_open = server.rolled_forward({**server.there, name: server.other[name]})
-    assert (word, "--existing set-aside restores without" in left_open) == (Word.NOT_PROVEN, True)
-    with pytest.raises(EngineError, match=r"-56[67]"):
-        server.recover()
+    out = write(tmp_path / "out", server.there)
+    result = done("restore", "--existing", "roll-forward", "--into", out, server.archive)
+    assert "its pages were not followed through these logs (tokar check --content " in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: ")
 
 
 STREAM = LogHeader.parse(TOP[7]).signature

@@ -29,7 +29,7 @@ from tokar.format.encryption import Keyring
 from tokar.format.verify import verify
 from tokar.names import printable
 from tokar.replay.files import SetFiles, open_in
-from tokar.replay.together import files_of, followed_together, sets_of
+from tokar.replay.together import chain_followed, files_of, followed_together, sets_of
 from tokar.restore.chosen import choose_one
 from tokar.restore.guide import steps_without_current
 from tokar.restore.options import RestoreOptions
@@ -39,7 +39,6 @@ from tokar.sets.chain import Chain
 from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
-from tokar.sets.joining import build_chain
 from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import not_verified, unjudged_in
 from tokar.sets.recorded import RecordedFacts
@@ -105,10 +104,11 @@ def check(
     looked = [(one, one.backup_set) for one in opened if one.backup_set is not None]
     lying = {found.root: one.files for one, found in looked if one.files}
     sets = followed_together([found for _, found in looked], lying, request.keyring)
-    for (one, _), its in zip(looked, sets, strict=True):
-        one.backup_set, one.files = its, one.files if request.replay else ()
+    chain = chain_followed(sets, request.keyring, lying)
+    followed = {(its.id, its.root): its for its in chain.sets}
+    for one, its in looked:
+        one.backup_set, one.files = followed[its.id, its.root], one.files if request.replay else ()
     lying = lying if request.replay else {}  # a verdict needs no files any more, and they take room
-    chain = build_chain(sets)
     for one in opened:
         one.attempt(partial(one.replay, chain, lying), alone=len(opened) == 1)
     chained = _chained(chain, complete=request.complete)

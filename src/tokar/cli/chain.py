@@ -64,7 +64,7 @@ def show_chain(
         found, on_disk = find_all(given, examine=content, signers=signers, keyring=keyring)
         lying = [one.without_files() for one in on_disk]
         del on_disk
-    together = judge_together(found, lying, examine=content)
+    together = judge_together(found, lying, examine=content, keyring=keyring)
     chain, outcome = together.chain, together.outcome
     is_changing = any(one.changed for one in lying)
     steps = [() if is_changing else steps_without_current(chain, number) for number in range(len(chain.sets))]

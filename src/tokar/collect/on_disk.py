@@ -24,7 +24,7 @@ from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.replay.files import LeftFile, SetFiles
-from tokar.replay.together import followed, followed_together, was_read
+from tokar.replay.together import chain_followed, followed, followed_together, was_read
 from tokar.restore.chosen import placed_of
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import (
@@ -393,15 +393,19 @@ class Together:
     locked: LastLine | None  # What is encrypted, where content was asked for
 
 
-def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: bool = False) -> Together:
+def judge_together(
+    found: FoundSets, lying: Sequence[SetOnDisk], *, examine: bool = False, keyring: Keyring | None = None
+) -> Together:
     """Return what sets come to together, with what is missed in archives that cannot be read.
 
     Args:
         found: What is in archives, receipts and folders.
         lying: What lies as it is.
         examine: Whether content was asked for.
+        keyring: What opens encrypted content.
     """
-    chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
+    on_disk = [one.backup_set for one in lying]
+    chain = chain_followed((*found.sets, *on_disk), keyring, [one.root for one in on_disk])
     needed = missed_by(chain, found)
     unread = with_unread(with_damage(chain.outcome, chain.damage), needed, alone=found.is_one and not lying)
     closed = [one.label for one in found.sets if examine and not one.facts.examined and one.receipt is None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -49,23 +49,37 @@ def followed_together(
     return _with_databases(sets, found)
 
 
-def followed_unasked(sets: Sequence[BackupSet], chain: Chain, keyring: Keyring | None = None) -> Sequence[BackupSet]:
-    """Return the sets of a chain with the same, where that takes no more than some seconds and may decide.
+def chain_followed(
+    sets: Sequence[BackupSet],
+    keyring: Keyring | None = None,
+    lying: Container[bytes] = (),
+    *,
+    branch: str = "",
+    chain: Chain | None = None,
+) -> Chain:
+    """Return how sets fit together, with pages followed where that takes no more than some seconds and may decide.
 
     What cannot be read is not followed: whoever judges says so.
 
     Args:
-        sets: The sets.
-        chain: How they fit together.
+        sets: The sets, of each of which it is known what following found of it alone.
         keyring: What opens encrypted content.
+        lying: The roots of those that are in no archive; they were followed already, where they could be.
+        branch: The name of a log of the history that is wanted, where there are two.
+        chain: How they fit together without that, where it is known.
+
+    Raises:
+        InputError: No log of that name is in the sets, or several.
     """
+    chain = chain or build_chain(sets, branch=branch)
     found: dict[_Key, Sequence[DatabaseFacts]] = {}
     for start in chain.starts:
         own, together = chain.sets[start.number], sets_of(chain, start)
-        if len(together) > 1 and all(map(_is_known, together)) and _may_decide(start):
+        is_meant = len(together) > 1 and all(_is_known(one) and one.root not in lying for one in together)
+        if is_meant and _may_decide(start):
             with suppress(ArchiveError, OSError, MemoryError):
                 found[own.id, own.root] = followed(start.facts, together, _NO_FILES, keyring).databases
-    return _with_databases(sets, found) if found else sets
+    return build_chain(_with_databases(sets, found), branch=branch) if found else chain
 
 
 _Key = tuple[bytes, bytes]

@@ -17,7 +17,7 @@ from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.identity import KnownBy
 from tokar.format.index import Entry, find_fitting
-from tokar.replay.together import followed_unasked
+from tokar.replay.together import chain_followed
 from tokar.restore.entry_facts import facts_of
 from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import Recovery, RestoredSet, goes_on, recovery_of, restored_sets
@@ -36,7 +36,7 @@ from tokar.sets.elsewhere import elsewhere
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault
 from tokar.sets.instances import files_of, instances_of, together
-from tokar.sets.joining import build_chain, with_open_questions_examined
+from tokar.sets.joining import with_open_questions_examined
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.linked import of_a_choice
 from tokar.sets.logs import LogTable
@@ -80,10 +80,8 @@ class OpenSets:
         self._found = find_sets(paths, keyring=keyring, signers=signers, strict=len(paths) == 1)
         self.problems = self._found.problems  # What cannot be read
         self.missed: Sequence[ArchiveError] = ()  # What of that kept a restore from being chosen
-        self._found, chain = with_open_questions_examined(self._found, keyring, watch)
-        sets = followed_unasked(self._found.sets, chain, keyring)
-        self.chain = chain if sets is self._found.sets else build_chain(sets)  # How the others fit
-        self._found = replace(self._found, sets=tuple(sets))
+        self._found, chain = with_open_questions_examined(self._found, keyring, watch)  # How the others fit
+        self.chain = chain_followed(self._found.sets, keyring, chain=chain)
 
     def select(self, until: int | None = None, options: RestoreOptions = NO_OPTIONS) -> ChosenSets:
         """Return what a restore takes from which set.
@@ -159,7 +157,7 @@ class OpenSets:
             for one in self._found.sets:
                 facts, renamed[one.root] = right_names_of(one.facts, right_names=options.right_names, together=together)
                 found.append(replace(one, facts=facts))
-            self.chain = build_chain(found, branch=options.branch)
+            self.chain = chain_followed(found, self._keyring, branch=options.branch)
         return renamed
 
     def _choice(self, until: int | None, options: RestoreOptions) -> ChainSelection:

@@ -160,10 +160,9 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions, *, watch: 
     request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
     if plan.stays:
-        staying = facts_of_logs(Path(directory, name) for directory, name in sorted(plan.stays))
-        where = sorted({directory for directory, _ in plan.stays})
+        paths = [Path(directory, name) for directory, name in sorted(plan.stays)]
         gone = chosen.logs[-1] if plan.gives_way else None
-        chosen = with_staying(chosen, staying, where, gone)
+        chosen = with_staying(chosen, facts_of_logs(paths), paths, gone)
         plan = _plan(content, request, chosen, options)
     plan = replace(
         plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))

@@ -1,0 +1,86 @@
+"""Pages are followed through the logs of all sets by every verb, where these are few: a restore refuses before it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import done, tokar
+from encrypted import make_identity
+from reverted import PROFILES, Reverted
+from small_sets import write
+
+from tokar.replay import together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lab_sets import Files
+
+FOLLOWED = "its pages were not followed through these logs"
+
+
+def logs_archive(folder: Path, files: Files, *options: str | Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    done("create", "-q", *options, folder / "logs.tokar", write(folder / "logs", files))
+    return folder / "logs.tokar"
+
+
+def words_of(sets: Sequence[Path]) -> set[str]:
+    verbs = ("check",), ("check", "--content"), ("chain",), ("chain", "--content")
+    return {tokar(*verb, "--json", *map(str, sets)).json()["outcome"]["word"] for verb in verbs}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_full_and_the_logs_of_another_set_are_proven_by_every_verb(profile: str, tmp_path: Path) -> None:
+    server, out = Reverted(tmp_path, profile), tmp_path / "out"
+    sets = server.archive, logs_archive(tmp_path, server.there)
+    answer = done("restore", "--json", "--into", out, *sets).json()
+    assert answer["outcome"]["word"] == ("NOT PROVEN" if profile == "edbbcli" else "RESTORABLE")  # it has a patch file
+    assert words_of(sets) == {answer["outcome"]["word"]}
+    assert FOLLOWED not in "".join(answer["recovery"]["not_checked"])
+    assert server.recover(out, answer["recovery"]["generations"])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_log_of_another_history_in_another_set_is_refused_before_anything_is_placed(
+    profile: str, tmp_path: Path
+) -> None:
+    server, out = Reverted(tmp_path, profile), tmp_path / "out"
+    whole = server.archive, logs_archive(tmp_path, server.there)
+    sets = server.archive, logs_archive(tmp_path / "forked", server.forked)
+    refused = tokar("restore", "--into", out, *sets)
+    assert (refused.exit_code, out.exists()) == (6, False)
+    assert re.search("pages? that the logs do not lead to|is not the log that .* was written after", refused.stderr)
+    assert words_of(sets) == {"NOT RESTORABLE"}
+    done("restore", "--into", out, server.archive)
+    generations = done("restore", "--dry-run", "--json", "--into", tmp_path / "whole", *whole).json()["recovery"]
+    assert server.fails_on(write(out, server.forked), generations["generations"])
+
+
+def test_through_more_logs_than_take_some_seconds_nobody_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Reverted(tmp_path, "ntdsbcli")
+    sets = server.archive, logs_archive(tmp_path, server.there)
+    monkeypatch.setattr(together, "MOST_LOGS", 4096)
+    last = done("restore", "--into", tmp_path / "out", *sets).stdout.splitlines()[-1]
+    assert (last.split(":")[0], FOLLOWED in last) == ("NOT PROVEN", True)
+
+
+def test_through_logs_that_were_not_looked_at_nobody_follows(tmp_path: Path) -> None:
+    server = Reverted(tmp_path, "ntdsbcli")
+    sets = server.archive, logs_archive(tmp_path, server.there, "--no-examine")
+    last = done("restore", "--into", tmp_path / "out", *sets).stdout.splitlines()[-1]
+    assert last.startswith("NOT PROVEN: ")
+
+
+def test_logs_that_are_encrypted_are_followed_by_whoever_has_the_key(tmp_path: Path) -> None:
+    server, key = Reverted(tmp_path, "ntdsbcli"), make_identity(tmp_path)
+    sets = server.archive, logs_archive(tmp_path, server.forked, "--recipients-file", f"{key}.pub")
+    refused = tokar("restore", "--into", tmp_path / "out", "--identity", key, *sets)
+    assert (refused.exit_code, "pages that the logs do not lead to" in refused.stderr) == (6, True)
+    planned = tokar("restore", "--dry-run", "--into", tmp_path / "out", *sets)
+    assert (planned.exit_code, FOLLOWED in planned.stdout) == (0, True)
