@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab_sets import lab_sets
+from engine_by_hand import new_story
+from lab_sets import read_place
 from replay_logs import record
 from replay_pages import older, page_in, put_page
 from replay_sets import after, belkasoft, catroot, rathbun
@@ -93,6 +94,30 @@ def test_a_page_that_the_logs_make_may_be_anything_before() -> None:
 def test_a_page_that_must_have_been_made_is_there() -> None:
     made = record("NewPage", page=5, dbtime=99)
     assert found(follower(), made, must=True) == ["page 5 is blank or not there, and the logs change it"]
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "target", "patched", "is_lost"),
+    [
+        ("Split", 101, 90, False, True),
+        ("Split", 101, None, False, True),
+        ("Split", 101, 101, False, False),
+        ("Split", 100, 90, False, False),  # the nodes are still there
+        ("Split", 101, 90, True, False),  # a patch file may have the page
+        ("Split2", 101, 90, False, False),  # with an image
+    ],
+)
+def test_nodes_that_a_split_without_an_image_has_moved_must_be_on_the_page_that_took_them(
+    name: str, source: int, target: int | None, patched: bool, is_lost: bool
+) -> None:
+    pages = [a_page(dbtime=source), *([a_page(number=6, dbtime=target)] if target is not None else [])]
+    one = Follower(a_store(*pages), Bounds(ahead=1 << 62), patched=patched)
+    texts = found(one, change(name, new_page=6))
+    told = "page 5 has given nodes away at 0x65, and page 6, which took them, is older"
+    assert texts == ([told] if is_lost else [])
+    later = Follower(a_store(*pages), Bounds(ahead=1 << 62), patched=patched)
+    again = record("NewPage", page=6, dbtime=110)
+    assert found(later, change(name, new_page=6), again) == []  # whatever was to be on it
 
 
 def test_a_blank_page_that_pages_in_use_name_must_be_written_by_a_log_or_given_back() -> None:
@@ -231,29 +256,36 @@ def _unknown(_: _ChainPlayer, position: int, record: EseRecord) -> None:
     raise error
 
 
+@pytest.mark.parametrize("is_written", [True, False])
 @pytest.mark.parametrize(
-    ("title", "known", "off"),
-    [
-        ("certadm crashed", True, "page 6 is at 0x111, and header and logs come to 0x10e"),
-        ("certadm crashed", False, "page 6 is at 0x111, and edb.log, the last log, has no record after 0x10e"),
-        ("certadm crashed, busy", True, None),  # no page was written since it was begun
-        ("certadm crashed, busy", False, None),
-    ],
+    ("known", "told"), [(True, "header and logs come to"), (False, "edb.log, the last log, has no record after")]
 )
 def test_pages_from_after_a_last_log_without_records_are_named(
-    title: str, known: bool, off: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_written: bool, known: bool, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever its records are: its header says how far the database had come when it was begun."""
+    story = new_story(tmp_path / "lab", "certadm", databases=1)
+    story.lab.stop()
+    story.lab.work(10)
+    instance = story.lab.instance
+    instance.log.roll()
+    if is_written:  # else no page was, since that log was begun
+        transactions = instance.transactions
+        number = transactions.begin()
+        transactions.put(number, 1, b"key", b"value")
+        transactions.commit(number)
+        instance.cache.flush_all()
+    story.lab.crash()
+    for name, data in read_place(story).items():
+        (tmp_path / name).write_bytes(data[:4096].ljust(len(data), b"\0") if name == "edb.log" else data)
     if not known:
         monkeypatch.setattr(_ChainPlayer, "feed", _unknown)
-    files = lab_sets()[title].files
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data[:4096].ljust(len(data), b"\0") if name == "edb.log" else data)
-    with open_set([tmp_path]) as found:
+    with open_set([*tmp_path.glob("*.*")]) as found:
         facts = with_chains(found.facts, found.open)
-    chain = next(one.chain for one in facts.databases if one.name.endswith("2.edb"))
+    (chain,) = [one.chain for one in facts.databases]
     assert chain is not None
-    assert next((one.text for one in chain.off), None) == off
+    assert all(told in one.text for one in chain.off)
+    assert bool(chain.off) is is_written
 
 
 def test_a_session_that_does_not_fit_does_not_end_it() -> None:

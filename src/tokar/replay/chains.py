@@ -28,7 +28,14 @@ from tokar.ese.logrecords import (
     RollbackRecord,
     TextRecord,
 )
-from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME, EseRecord, NewPageRecord, PageRecord, SessionRecord
+from tokar.ese.pagerecords import (
+    LOWEST_SPECIAL_DBTIME,
+    EseRecord,
+    NewPageRecord,
+    PageRecord,
+    SessionRecord,
+    SplitRecord,
+)
 from tokar.ese.values import NO_POSITION, LogPosition, Signature
 from tokar.replay.effects import changes_of
 from tokar.replay.pagestore import PageStore
@@ -116,6 +123,7 @@ class Follower(PageRedo):
         report: What checking its pages found: whoever named a blank page logged first what is on it, and the logs
             lead to each other again what they change.
         attaching: Whether the logs attach it.
+        patched: Whether there may be a patch file with the pages that splits have made.
     """
 
     def __init__(
@@ -125,8 +133,11 @@ class Follower(PageRedo):
         low: int = 0,
         report: PageReport | None = None,
         attaching: Attaching | None = None,
+        *,
+        patched: bool = False,
     ) -> None:
         super().__init__(store, bounds)
+        self._patched = patched
         self.attaching = attaching  # None where logs need not attach it
         self.highest = 0  # The highest dbtime that the logs tell of
         self.lost = set(report.lost if report else ())  # Those that no log has written so far
@@ -159,6 +170,16 @@ class Follower(PageRedo):
                     self.doubt(page, f"page {page} is blank or not there, and the logs change it")
             else:
                 self._step(page, found, before, after, must=must, begins=begins)
+        if isinstance(record, SplitRecord) and record.new_page and not self._patched:
+            self._demand_nodes(record)
+
+    def _demand_nodes(self, record: SplitRecord) -> None:
+        """Demand the nodes that a split without an image has moved: the page that took them was on disk first."""
+        source, target = (self.pages[page][0] for page in (record.page, record.new_page))
+        is_split = source is not None and record.dbtime <= source < LOWEST_SPECIAL_DBTIME
+        if is_split and (target is None or target < record.dbtime or target >= LOWEST_SPECIAL_DBTIME):
+            moved = f"page {record.page} has given nodes away at {record.dbtime:#x}"
+            self.doubt(record.new_page, f"{moved}, and page {record.new_page}, which took them, is older")
 
     def _step(self, page: int, found: int, before: int | None, after: int, *, must: bool, begins: bool) -> None:
         """Compare a page with one change. `begins`: whether its chain begins there; all before is on it."""
@@ -409,4 +430,5 @@ def _follower_of(target: Target, open_file: OpenFile) -> Follower:
     # Where the copy is of a time before trailers, a patch file may have what goes there.
     is_all = header.has_trailer_page or not target.facts.is_backup_copy
     attaching = Attaching(target) if target.low else None
-    return Follower(store, target.bounds, target.low, target.facts.pages if is_all else None, attaching)
+    report = target.facts.pages if is_all else None
+    return Follower(store, target.bounds, target.low, report, attaching, patched=not is_all)
