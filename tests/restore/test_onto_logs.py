@@ -9,7 +9,7 @@ import pytest
 from chain_sets import OTHER_STREAM, TOP, dirty
 from chain_stories import new_story
 from command_line import done, tokar
-from reverted import PROFILES, Reverted
+from reverted import PROFILES, Reverted, logs_among
 from small_sets import write
 
 from tokar.ese.database import DatabaseHeader
@@ -21,6 +21,8 @@ from tokar.sets.staying import untied
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lab_sets import Files
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -151,7 +153,7 @@ def test_no_new_log_stream_is_announced_where_logs_that_stay_lead_to_a_database_
     story = new_story(tmp_path / "lab", profile, databases=1, seed=3, work=61)
     story.lab.stop()
     files = {name: data for name, data in lab_files(story.lab.folder).items() if not name.endswith(".chk")}
-    there, lower = _logs(files), {"edb00001.log", "edb00002.log"}
+    there, lower = logs_among(files), {"edb00001.log", "edb00002.log"}
     wanted = [{name for name in files if name not in there} | lower, {"edb00003.log"}][:sets]
     paths = [tmp_path / f"{at}.tokar" for at in range(sets)]
     for path, names in zip(paths, wanted, strict=True):

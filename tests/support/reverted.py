@@ -36,7 +36,7 @@ class Reverted:
         fork = fork_of(story, folder / "fork")
         fork.lab.work(40)
         story.lab.work(40)
-        self.there, self.other = _logs(maker.note(story)), _logs(maker.note(fork))
+        self.there, self.other = logs_among(maker.note(story)), logs_among(maker.note(fork))
         paths = {one.dbid: one.path for one in story.lab.config.databases}
         self._set = LabSet(profile, lab_names(story), paths, {}, hard=True, known=maker.known)
 
@@ -60,5 +60,6 @@ class Reverted:
         return contents == expected
 
 
-def _logs(files: Files) -> Files:
+def logs_among(files: Files) -> Files:
+    """Those of some files that are closed logs, or the current one."""
     return {name: data for name, data in files.items() if parse_file_name(name).role in _LOGS}
