@@ -80,6 +80,31 @@ def test_a_chain_with_a_hole_is_of_two_histories() -> None:
     assert texts == ["the logs leave page 5 at 0x65 and find it at 0x66"]
 
 
+def test_logs_of_two_histories_that_a_database_does_not_need_prove_nothing_of_its_pages() -> None:
+    one = Follower(a_store(a_page(dbtime=100)), Bounds(settled=2, ahead=1 << 62))
+    for at, step in enumerate((STEPS[0], change("Delete", before=102, dbtime=105), STEPS[1])):
+        one.follow(step, at, must=True)
+    facts = one.finish()
+    assert (facts.off_count, facts.is_halted) == (0, False)
+    assert "find it at 0x66, at (0,0,1): logs that it does not need are of two histories" in facts.why_not
+
+
+def test_pages_are_followed_through_the_logs_of_their_database_alone() -> None:
+    one = Follower(a_store(a_page(dbtime=100)), Bounds(ahead=1 << 62), generations={4})
+    one.follow(STEPS[0], 4 << 32, must=False)
+    one.follow(change("Delete", before=102, dbtime=105), 6 << 32, must=False)
+    facts = one.finish()
+    assert (facts.off_count, facts.changes) == (0, 1)
+
+
+def test_where_logs_are_given_up_what_pages_lack_is_lost() -> None:
+    one = Follower(a_store(a_page(dbtime=99)), Bounds(ahead=1 << 62))
+    one.follow(STEPS[0], 1, must=False)
+    given_up, damaged = one.halt("a record", -586), one.halt("a record", -501)
+    assert (given_up.off_count, given_up.code, given_up.is_halted) == (1, -586, True)
+    assert (damaged.off_count, damaged.code) == (0, -501)
+
+
 def test_a_page_that_is_not_there_lacks_what_began_before() -> None:
     assert found(follower(), *STEPS) == ["page 5 is blank or not there, and the logs change it"]
 

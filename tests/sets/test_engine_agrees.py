@@ -72,7 +72,11 @@ HARMLESS: dict[str, str] = {
         ],
         "in the place of a page that was given back nothing leads to it",
     ),
-    "put an older header onto a database": "pages are ahead of all that it asks for, and more logs than that are here",
+    **dict.fromkeys(
+        ["put an older header onto a database", "require the lowest log alone"],
+        "pages are ahead of all that the header asks for, and more logs than that are here",
+    ),
+    "ask for one log less": "pages lack what is in a log below those that the header asks for, and that log is here",
 }
 # Where such a page leads is in its own words, and may be a page that was never written (DATABASE_BLANK).
 _OF_PAGES = {Kind.PAGES_DAMAGED, Kind.PAGES_MISPLACED, Kind.PAGES_OFF_CHAIN, Kind.DATABASE_BLANK}
@@ -298,6 +302,10 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
             "name no database in a log",
             1041761379,
         ),
+        ("edbbcli shut down", "keep every second log", "bring one database of an earlier shutdown", 1218),
+        ("ntdsbcli shut down", "put a log of another history in place", "nothing", 101356641),
+        ("certadm crashed, busy", "zero a page", "swap two blocks of a log", 1280),
+        ("certadm crashed", "put an older log in the place of the current one", "cut a database between pages", 442792),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

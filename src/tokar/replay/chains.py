@@ -9,7 +9,7 @@ needs no more than the layouts of the records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -123,6 +123,7 @@ class Follower(PageRedo):
         report: What checking its pages found: whoever named a blank page logged first what is on it, and the logs
             lead to each other again what they change.
         attaching: Whether the logs attach it.
+        generations: The logs through which they are followed; None for all.
         patched: Whether there may be a patch file with the pages that splits have made.
     """
 
@@ -134,10 +135,13 @@ class Follower(PageRedo):
         report: PageReport | None = None,
         attaching: Attaching | None = None,
         *,
+        generations: Container[int] | None = None,
         patched: bool = False,
     ) -> None:
         super().__init__(store, bounds)
+        self._generations = generations
         self._patched = patched
+        self._parted = ""  # Why what older logs say of its pages proves nothing
         self.attaching = attaching  # None where logs need not attach it
         self.highest = 0  # The highest dbtime that the logs tell of
         self.lost = set(report.lost if report else ())  # Those that no log has written so far
@@ -150,6 +154,8 @@ class Follower(PageRedo):
 
     def follow(self, record: EseRecord, position: int, *, must: bool) -> None:
         """Go on with each page that a record changes. `must`: whether the change is on the pages."""
+        if self._parted or (self._generations is not None and position >> 32 not in self._generations):
+            return
         self.position, self.kind = position, record.type
         for page, after, before in changes_of(record):
             self.changes += 1
@@ -158,6 +164,11 @@ class Follower(PageRedo):
             self.pages[page] = found, after
             if before is not None and last is not None and before != last:
                 text = f"the logs leave page {page} at {last:#x} and find it at {before:#x}"
+                if position <= self.bounds.settled:  # recovery plays none of it
+                    self._parted = (
+                        f"{text}, at {position_of(position)}: logs that it does not need are of two histories"
+                    )
+                    return
                 self.note(Contradiction.FOREIGN, page, text)
                 continue
             if before is None:
@@ -213,19 +224,29 @@ class Follower(PageRedo):
         """Return what was found up to where following ended. What is in doubt there, later records may have settled."""
         if code is None and self.clashes:
             return replace(self._facts(self.clashes), unwritten=(), unlinked=())
+        if code == COMMITTED_DAMAGED and (off := self._without_later()):
+            # What is behind that is given up, and with it what could have settled these.
+            return replace(self._facts(off), unwritten=(), unlinked=(), why_not=why, is_halted=True, code=code)
         return ChainFacts(why_not=why, changes=self.changes, is_halted=True, code=code)
 
-    def finish(self, end: int = 0) -> ChainFacts:
+    def finish(self, end: int = 0, *, given_up: bool = False) -> ChainFacts:
         """Return what was found. A page beyond the end of its chain has changes that the logs do not have.
 
         Args:
             end: Where the logs end.
+            given_up: Whether later ones are given up: the loss is known, and what pages have of them is part of it.
         """
-        for page, (found, last) in self.pages.items():
+        if self._parted:
+            return ChainFacts(why_not=self._parted, changes=self.changes)
+        for page, (found, last) in () if given_up else self.pages.items():
             if found is not None and last < found < LOWEST_SPECIAL_DBTIME:
                 self.note(Contradiction.FOREIGN, page, f"page {page} is at {found:#x}, and the logs end with {last:#x}")
-        facts = self._facts([*self.clashes, *self.doubts.values()])
+        facts = self._facts(self._without_later() if given_up else [*self.clashes, *self.doubts.values()])
         return facts if self.attaching is None else replace(facts, unattached=self.attaching.finish(end))
+
+    def _without_later(self) -> list[Clash]:
+        """Return what was found but that pages have changes from behind the logs that they need."""
+        return [*(one for one in self.clashes if one.kind is not Contradiction.FUTURE), *self.doubts.values()]
 
     def _facts(self, found_off: list[Clash]) -> ChainFacts:
         ordered = sorted(found_off, key=lambda one: one.position)[:MOST_OFF]
@@ -386,13 +407,14 @@ def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
     if player.odd:
         return {key: one.halt(player.odd, None) for key, one in followers.items()}
     high = stream.logs[-1].generation or 0
+    there, found = tuple(player.all_attached.values()), dict[int, ChainFacts]()
     for one in stream.targets:
-        _note_ahead(one, followers[id(one.facts)])
-    there = tuple(player.all_attached.values())
-    return {
-        key: replace(follower.finish(player.position), high=high, attached=there, torn=torn)
-        for key, follower in followers.items()
-    }
+        follower = followers[id(one.facts)]
+        if not one.given_up:
+            _note_ahead(one, follower)
+        its = follower.finish(player.position, given_up=bool(one.given_up))
+        found[id(one.facts)] = replace(its, high=high, attached=there, torn=torn)
+    return found
 
 
 def _note_ahead(target: Target, follower: Follower, listed: int = 0, end: str = "header and logs come to") -> None:
@@ -430,5 +452,5 @@ def _follower_of(target: Target, open_file: OpenFile) -> Follower:
     # Where the copy is of a time before trailers, a patch file may have what goes there.
     is_all = header.has_trailer_page or not target.facts.is_backup_copy
     attaching = Attaching(target) if target.low else None
-    report = target.facts.pages if is_all else None
-    return Follower(store, target.bounds, target.low, report, attaching, patched=not is_all)
+    report, own = target.facts.pages if is_all else None, {log.generation or 0 for log in (*target.older, *target.logs)}
+    return Follower(store, target.bounds, target.low, report, attaching, generations=own, patched=not is_all)

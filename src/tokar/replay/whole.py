@@ -54,6 +54,7 @@ class Target:
     why_not: str = ""  # Why none is; empty where they are
     unplayed: str = ""  # Why its pages are followed through them, and they are not played
     is_faulty: bool = False  # Whether that is a fault, which the verdict names
+    given_up: int = 0  # The generation from which on logs are given up with a loss; 0 where none are
     is_forward: bool = False  # Whether it was shut down, and logs lead on
     beyond: list[str] = field(default_factory=list)  # Later logs of its stream that do not go on from the last one
 
@@ -112,11 +113,13 @@ def _target_of(facts: DatabaseFacts, table: LogTable, owned: frozenset[Signature
     run.walk()
     need = run.need
     blocking = [fault for fault in run.faults if fault.blocks]
-    target = Target(facts, list(run.run), list(run.before), need.low)
+    lost = run.lost if all(fault.is_loss for fault in blocking) else 0  # from there on logs are given up
+    played = [log for log in run.run if not lost or (log.generation or 0) < lost]
+    target = Target(facts, played, list(run.before), need.low, given_up=lost)
     header = facts.header
     if header is None or need.basis not in _KNOWN:
         target.why_not = need.why or facts.note or "its header cannot be read"
-    elif blocking:
+    elif blocking and not lost:
         target.why_not, target.is_faulty = blocking[0].message, True
     elif opaque := next((log for log in run.run if log.is_opaque), None):
         target.why_not = f"{opaque.name} is of a format that is not known"
@@ -126,6 +129,8 @@ def _target_of(facts: DatabaseFacts, table: LogTable, owned: frozenset[Signature
         if header.state is DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN:
             target.unplayed = f"state {header.state_name}: where recovery must begin is not known"
         _look_beyond(target, table)
+        if lost:
+            target.unplayed = blocking[0].message
     target.is_forward = header is not None and header.is_clean
     return target
 
