@@ -904,7 +904,7 @@ def test_who_looked_at_content_is_told_of_no_other_look_where_a_fault_keeps_page
     tmp_path: Path,
 ) -> None:
     """The fault is the reason; without content it may still be asked for."""
-    files = {DATABASE: bytes(dirty(5, 6, 8)), **logs(5, 8)}
+    files = {DATABASE: bytes(dirty(5, 8)), **logs(5, 8)}
     files["edb00008.log"] = flip(files["edb00008.log"], 0x1010)
     path = archive(tmp_path / "a.tokar", files).path
     looked = tokar("check", "--content", path).stdout

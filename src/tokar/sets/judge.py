@@ -263,7 +263,8 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
         yield from verdict.not_checked
         if verdict.reaches and not database.why_halted and not database.is_followed_to(verdict.reaches):
             found = database.chain
-            is_told = found and found.why_not and (facts.examined or not found.is_explained)  # no more can be asked for
+            # Where content was looked at, no more can be asked for.
+            is_told = found and found.why_not and (facts.were_verified or not found.is_explained)
             why = f": {found.why_not}" if found and is_told else f" {TO_PROVE}"
             yield f"{database.name}: its pages were not followed through these logs{why}"
     for patch in facts.patches:
