@@ -6,12 +6,16 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from chain_stories import new_story, take
 from command_line import done, tokar
 from encrypted import make_identity
-from reverted import PROFILES, Reverted
+from lab_sets import LabSet, lab_names, read_place, recovered
+from reverted import PROFILES, Reverted, logs_among
 from small_sets import write
 
+from tokar.lab.engine import EngineError
 from tokar.replay import together
+from tokar.server.contract import BackupKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,3 +88,30 @@ def test_logs_that_are_encrypted_are_followed_by_whoever_has_the_key(tmp_path: P
     assert (refused.exit_code, "pages that the logs do not lead to" in refused.stderr) == (6, True)
     planned = tokar("restore", "--dry-run", "--into", tmp_path / "out", *sets)
     assert (planned.exit_code, FOLLOWED in planned.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("work", [10, 60], ids=["in the last log", "in an earlier log"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_full_is_not_restored_through_logs_of_the_database_that_took_its_place(
+    profile: str, work: int, tmp_path: Path
+) -> None:
+    story, out = new_story(tmp_path / "lab", profile, databases=1, seed=4, work=20), tmp_path / "out"
+    full = take(story, tmp_path / "full.tokar", BackupKind.COPY, busy=0)
+    story.lab.work(30)
+    story.lab.stop()
+    story.lab.defragment(*lab_names(story).values())
+    story.lab.work(work)
+    files = logs_among(read_place(story))
+    sets = full.path, logs_archive(tmp_path, files)
+    refused = tokar("restore", "--into", out, *sets)
+    assert (refused.exit_code, out.exists()) == (6, False)
+    assert "was not attached, or another of its name" in refused.stderr
+    assert words_of(sets) == {"NOT RESTORABLE"}
+    onto = tokar("restore", "--existing", "roll-forward", "--into", write(tmp_path / "onto", files), full.path)
+    assert (onto.exit_code, "was not attached, or another of its name" in onto.stderr) == (6, True)
+    done("restore", "--into", tmp_path / "until", "--until", hex(full.high), *sets)
+    done("restore", "--into", out, full.path)
+    paths = {one.dbid: one.path for one in story.lab.config.databases}
+    made = LabSet(profile, lab_names(story), paths, {}, hard=True)
+    with pytest.raises(EngineError, match="another database of this name"):
+        recovered(made, write(out, files), (full.low, full.high))

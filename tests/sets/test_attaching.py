@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tokar.ese.content_facts import LogReport
+from tokar.ese.database import DatabaseHeader
 from tokar.ese.values import LogPosition, Signature
-from tokar.sets.attaching import open_end
-from tokar.sets.facts import ChainFacts, CheckpointFacts, DatabaseFacts, LogFacts
+from tokar.sets.attaching import attaching_faults, open_end
+from tokar.sets.facts import AttachedDatabase, ChainFacts, CheckpointFacts, DatabaseFacts, LogFacts
 from tokar.sets.need import Basis, Need
 
 NEED = Need(basis=Basis.REQUIRED_RANGE, low=5, high=7, committed=7)
@@ -105,3 +106,41 @@ def test_a_checkpoint_behind_the_end_of_the_current_log_tells_that_more_was_in_i
     found = [*open_end(DatabaseFacts(name="main.edb", chain=chain), NEED, [last], [one])]
     assert len(found) == doubts
     assert all("the checkpoint edb.chk stands at (7," in text for text in found)
+
+
+OWN, OTHER = Signature(random=1), Signature(random=2)
+COPY = Need(basis=Basis.TRAILER, low=5, high=5, committed=5, hard=True)
+PLACE, ELSEWHERE = "D:\\data\\main.edb", "E:\\old\\MAIN.edb"
+
+
+def taken(*named: tuple[Signature, str] | None, at_end: tuple[Signature, str] | None = None, need: Need = COPY) -> Any:
+    """The generations of what is said of logs that name a database each, from the one that the copy needs on."""
+    header = DatabaseHeader(signature=OWN, attach_position=LogPosition(generation=4))
+    runs = [
+        LogFacts(
+            name=f"edb{at:05X}.log",
+            generation=at,
+            content=LogReport(unit="segments", expected_size=1, size=1),
+            attached=(AttachedDatabase(one[1], one[0], LogPosition(generation=at - 1)),) if one else (),
+        )
+        for at, one in enumerate(named, 5)
+    ]
+    chain = ChainFacts(high=4 + len(named), attached=(AttachedDatabase(at_end[1], at_end[0]),)) if at_end else None
+    faults = attaching_faults(DatabaseFacts(name="main.edb", header=header, chain=chain), need, runs)
+    return [one.generations for one in faults if one.blocks]
+
+
+MINE, ANOTHER = (OWN, PLACE), (OTHER, PLACE)
+
+
+def test_another_database_in_the_place_of_a_copy_stops_hard_recovery_from_the_log_before_its_name_on() -> None:
+    assert taken(MINE, MINE, ANOTHER, None) == [(6, 7)]
+    assert taken(MINE, MINE, at_end=ANOTHER) == [(6,)]
+    assert taken(MINE, MINE, (OTHER, PLACE.upper())) == [(6, 7)]
+
+
+def test_a_database_that_is_attached_again_or_elsewhere_takes_no_place() -> None:
+    assert taken(MINE, ANOTHER, MINE) == []
+    assert taken(MINE, ANOTHER, at_end=MINE) == []
+    assert taken(MINE, (OTHER, ELSEWHERE)) == []
+    assert taken(MINE, ANOTHER, need=Need(basis=Basis.REQUIRED_RANGE, low=5, high=5, committed=5)) == []

@@ -6,10 +6,13 @@ Whether they attach it in its state, as far as headers tell (SFT-15), and whethe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 from tokar.ese.database import DatabaseState
+from tokar.names import collision_key, leaf_of
 from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, Rules
 from tokar.sets.need import Need
@@ -19,6 +22,8 @@ _HEADER: Final = 4096  # bytes of the header of a log
 
 def attaching_faults(facts: DatabaseFacts, need: Need, logs: Sequence[LogFacts]) -> Iterator[Fault]:
     """Yield a log that was written while another database was attached, or that the logs end before it was attached.
+
+    Behind the logs that it needs, another database in its place stops hard recovery, which has it in its restore map.
 
     Args:
         facts: The database.
@@ -39,6 +44,38 @@ def attaching_faults(facts: DatabaseFacts, need: Need, logs: Sequence[LogFacts])
     for log in [one for one in found if need.is_sure_of(one)][:1] or found[:1]:
         fault = Rules.LOG_OF_OTHER_DATABASE.of_log(log, facts.name, hard=need.hard)
         yield fault if need.is_sure_of(log) else fault.until_looked_at()
+    if not found and need.hard and (taken := _taken_in(facts, logs)) is not None:
+        log, since = taken
+        fault = replace(Rules.LOG_OF_OTHER_DATABASE.of_log(log, facts.name, hard=True), generations=since)
+        yield fault if need.is_sure_of(log) else fault.until_looked_at()
+
+
+def _taken_in(facts: DatabaseFacts, logs: Sequence[LogFacts]) -> tuple[LogFacts, tuple[int, ...]] | None:
+    """Return the first log that tells of another database in the place of one, where that is not attached again.
+
+    And the generations in which it was put there: what the header of a log tells happened in the log before.
+    """
+    header = facts.header
+    if header is None:
+        return None
+    own, since = header.signature, header.attach_position.generation
+    places = {collision_key(one.path) for log in logs for one in log.attached if one.signature == own}
+    told = [(log, 1, log.attached) for log in logs if (log.generation or 0) > since]
+    if logs and (known := facts.attached_at(logs[-1].generation or 0)) is not None:
+        told.append((logs[-1], 0, known))
+    taken: tuple[LogFacts, tuple[int, ...]] | None = None
+    for log, before, named in told:
+        number = log.generation or 0
+        if own in {one.signature for one in named}:
+            taken = None
+        elif taken is None and any(_is_its_place(facts, one.path, places) for one in named):
+            taken = log, tuple(range(number - before, number + 1))
+    return taken
+
+
+def _is_its_place(facts: DatabaseFacts, path: str, places: AbstractSet[str]) -> bool:
+    """Return whether logs that have a database in known places have it there; the last part tells where none is."""
+    return collision_key(path) in places if places else collision_key(leaf_of(path)) == collision_key(facts.leaf)
 
 
 def _is_of_another(facts: DatabaseFacts, need: Need, log: LogFacts, *, is_first: bool) -> bool:

@@ -187,9 +187,6 @@ def lost_beside(sets: Sequence[BackupSet], number: int, streams: set[bytes]) -> 
 
 
 def without_beyond(faults: Iterable[Fault], target: int) -> tuple[Fault, ...]:
-    """Return faults without those of lost logs behind the generation at which a restore stops."""
-    return tuple(
-        fault
-        for fault in faults
-        if fault.kind is not FaultKind.FILE_LOST or min(fault.generations, default=0) <= target
-    )
+    """Return faults without those of lost and foreign logs behind the generation at which a restore stops."""
+    its = {FaultKind.FILE_LOST, FaultKind.LOG_FOREIGN}
+    return tuple(fault for fault in faults if fault.kind not in its or min(fault.generations, default=0) <= target)
