@@ -115,3 +115,27 @@ def test_a_full_is_not_restored_through_logs_of_the_database_that_took_its_place
     made = LabSet(profile, lab_names(story), paths, {}, hard=True)
     with pytest.raises(EngineError, match="another database of this name"):
         recovered(made, write(out, files), (full.low, full.high))
+
+
+@pytest.mark.parametrize("later", ["nothing", "its shutdown", "another attachment"])
+def test_a_log_that_ends_inside_the_segment_in_which_its_database_was_shut_down_is_not_passed(
+    later: str, tmp_path: Path
+) -> None:
+    """Where the log ends only its records say; one that attaches the database again goes on behind that."""
+    story = new_story(tmp_path / "lab", "certadm", databases=1, seed=4, work=15)
+    story.lab.instance.log.flush()
+    logs = logs_among(read_place(story))
+    story.lab.stop()
+    files = {name: data for name, data in read_place(story).items() if not name.endswith(".chk")}
+    databases = {name: data for name, data in files.items() if name not in logs}
+    if later == "another attachment":
+        story.lab.work(1)
+        story.lab.crash()
+    ended = {"nothing": logs, "its shutdown": files}.get(later) or logs_among(read_place(story))
+    assert len(ended["edb.log"]) == len(logs["edb.log"])
+    done("create", tmp_path / "set.tokar", write(tmp_path / "set", {**ended, **databases}))
+    result = done("restore", "--into", tmp_path / "out", tmp_path / "set.tokar")
+    last = result.stdout.splitlines()[-1]
+    told = "it ends before Lab CA.edb was shut down at"
+    assert (last.split(":")[0], told in last) == (("NOT PROVEN", True) if later == "nothing" else ("RESTORABLE", False))
+    assert words_of([tmp_path / "set"]) == {last.split(":")[0]}

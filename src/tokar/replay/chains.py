@@ -274,7 +274,7 @@ class _ChainPlayer(Player):
         listed = [*attachments]
         self.odd = ""  # The first place where sessions do not fit, which the engine passes over
         # The databases that are attached now, by number, whether they are followed or not.
-        self.all_attached = {one.dbid: AttachedDatabase(one.path, one.signature) for one in listed}
+        self.all_attached = {one.dbid: AttachedDatabase(one.path, one.signature, one.attach_position) for one in listed}
         super().__init__(databases, listed)
         for one in listed:
             follower = _follower_in(databases.get(one.signature.pack()))
@@ -299,7 +299,7 @@ class _ChainPlayer(Player):
 
     def _note_attached(self, record: CreateRecord | AttachRecord) -> None:
         path, _ = split_names(record.path, wide=bool(record.flags & UTF16_PATH))
-        self.all_attached[record.dbid] = AttachedDatabase(path, record.signature)
+        self.all_attached[record.dbid] = AttachedDatabase(path, record.signature, position_of(self.position))
 
     def detach(self, record: DetachRecord) -> None:
         super().detach(record)

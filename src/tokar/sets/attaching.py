@@ -123,6 +123,16 @@ def is_attached_at(facts: DatabaseFacts, need: Need, logs: Sequence[LogFacts]) -
     return last.content.end > max(behind, last.reached)
 
 
+def ends_before_shutdown(facts: DatabaseFacts, need: Need, last: LogFacts) -> bool:
+    """Return whether the records of the last log end while a database is attached that was shut down later."""
+    header, generation = facts.header, last.generation or 0
+    if header is None or need.low or header.consistent_position.generation != generation:
+        return False
+    ends = header.consistent_position
+    known = (one for one in facts.attached_at(generation) or () if one.signature == header.signature)
+    return any(one.attach_position.is_set and one.attach_position < ends for one in known)
+
+
 def open_end(
     facts: DatabaseFacts, need: Need, run: Sequence[LogFacts], checkpoints: Iterable[CheckpointFacts] = ()
 ) -> Iterator[str]:
@@ -143,6 +153,10 @@ def open_end(
             why = f"{following.name} is of a format that does not repeat what was in the log before"
             yield f"{log.name}: whether more was in it behind 0x{log.content.end:x}: {why}"
     last = run[-1]
+    if ends_before_shutdown(facts, need, last):
+        assert facts.header is not None
+        end = f"it ends before {facts.name} was shut down at {facts.header.consistent_position}, and has it attached"
+        yield f"{last.name}: {end}: recovery stops there (-1216); restore without it"
     if last.content is None or not last.current or not need.low or need.hard:
         return
     torn = facts.chain.torn if facts.chain is not None else ""
