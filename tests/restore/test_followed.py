@@ -64,6 +64,19 @@ def test_a_log_of_another_history_in_another_set_is_refused_before_anything_is_p
     assert server.fails_on(write(out, server.forked), generations["generations"])
 
 
+def test_copies_of_a_database_in_a_set_are_followed_with_it(tmp_path: Path) -> None:
+    story = new_story(tmp_path / "lab", "certadm", databases=1, seed=5, work=30)
+    story.lab.crash()
+    files = read_place(story)
+    logs = logs_among(files)
+    (name,) = {one for one in files if one.endswith(".edb")}
+    database = write(tmp_path / "database", {name: files[name], f"copy/{name}": files[name]})
+    done("create", "-q", tmp_path / "database.tokar", database)
+    sets = [tmp_path / "database.tokar", logs_archive(tmp_path, logs)]
+    assert words_of(sets) == {"RESTORABLE"}
+    assert done("restore", "--into", tmp_path / "out", *sets).stdout.splitlines()[-1] == "RESTORABLE"
+
+
 def test_through_more_logs_than_take_some_seconds_nobody_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,8 +92,9 @@ def _with_databases(sets: Sequence[BackupSet], found: Mapping[_Key, Sequence[Dat
 
 def _may_decide(start: ChainStart) -> bool:
     """Return whether nothing else is wrong, and a database of a set was not followed through logs that are few."""
-    verdicts = zip(start.facts.databases, start.verdict.databases, strict=True)
-    is_open = any(its.reaches and not (one.why_halted or one.is_followed_to(its.reaches)) for one, its in verdicts)
+    reaches = {one.name: one.reaches for one in start.verdict.databases}  # of a copy that is left out there is none
+    named = ((one, reaches.get(one.name, 0)) for one in start.facts.databases)
+    is_open = any(high and not (one.why_halted or one.is_followed_to(high)) for one, high in named)
     return is_open and not start.blocking and sum(log.size for log in start.facts.logs) <= MOST_LOGS
 
 
