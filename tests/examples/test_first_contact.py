@@ -56,7 +56,7 @@ def test_all_steps_run_and_what_is_sent_has_no_names(tmp_path: Path) -> None:
     assert steps[9:] == ["incremental", "incremental-entries", "incremental-check"]
     sent = {one.name: one.read_text() for one in (out / "send").iterdir()}
     assert "full.tokar.receipt.json" in sent
-    text = "".join(sent.values()).lower()
+    text = re.sub("[0-9a-f]{32,}", "", "".join(sent.values()).lower())  # a digest may hold ca1 by chance
     assert "host-1" in text
     assert not [name for name in ("ca1", "lab.example", "lab ca", "acme-out") if name in text]
 
