@@ -105,9 +105,9 @@ def check(
     lying = {found.root: one.files for one, found in looked if one.files}
     sets = followed_together([found for _, found in looked], lying, request.keyring)
     chain = chain_followed(sets, request.keyring, lying)
-    followed = {its.label: its for its in (*sets, *chain.sets)}
+    known = {(its.label, its.root): its for its in (*sets, *chain.sets)}  # a copy has damage of its own
     for one, its in looked:
-        one.backup_set, one.files = followed[its.label], one.files if request.replay else ()
+        one.backup_set, one.files = known[its.label, its.root], one.files if request.replay else ()
     lying = lying if request.replay else {}  # a verdict needs no files any more, and they take room
     for one in opened:
         one.attempt(partial(one.replay, chain, lying), alone=len(opened) == 1)
