@@ -9,7 +9,7 @@ What is registered is recovered by the engine at its next start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -192,19 +192,9 @@ def prepared_restore(
             existing=existing,
             now=clock(),
         )
-        paths = old_paths(parts[0].archive, facts)
-        databases = [one.name for one in facts.databases if not one.temporary]
-        unproven = () if are_told else open_places(server.name, databases, server.database_places)
-        yield ServerRestore(
-            server,
-            parts,
-            procedure,
-            request,
-            paths,
-            databases=databases,
-            unproven=[*unproven],
-            take_over=take_over,
-        )
+        names = [one.name for one in facts.databases if not one.temporary]
+        unproven = () if are_told else open_places(server.name, names, server.database_places)
+        yield ServerRestore(server, parts, procedure, request, facts, unproven=[*unproven], take_over=take_over)
 
 
 def restore_to_server(
@@ -248,8 +238,7 @@ class ServerRestore:
         parts: The sets.
         procedure: The procedure, after Prepare.
         request: Where files go, and how.
-        paths: Where databases lay at the backup, by name, of those whose names do not say it.
-        databases: Names of the databases.
+        facts: What the files of the full say.
         unproven: What nobody can tell of the server.
         take_over: Whether to go on although a restore that died is still registered; the server is told of that after
             everything is planned and staged, for a restore that is refused changes nothing.
@@ -261,14 +250,13 @@ class ServerRestore:
         parts: Sequence[SetPart],
         procedure: RestoreProcedure,
         request: Request,
-        paths: Mapping[str, str],
+        facts: SetFacts,
         *,
-        databases: Collection[str] = (),
         unproven: Sequence[str] = (),
         take_over: bool = False,
     ) -> None:
         self.unproven = tuple(unproven)  # What nobody can tell of the server
-        self._paths = paths
+        self._paths = old_paths(parts[0].archive, facts)
         self._takes_over = take_over
         self._server = server
         self._parts = [part for part in parts if part.generation_low]  # Those that are registered
@@ -280,7 +268,8 @@ class ServerRestore:
         self._merged = MergedSet([(part.archive, part.entries) for part in parts])
         plan = look_and_plan(self._merged.entries, request)
         self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in plan.steps.placements()}
-        homeless = without_a_place(server.name, [*self._taken(databases)], server.database_places)
+        taken = [*self._taken({one.name for one in facts.databases if not one.temporary})]
+        homeless = without_a_place(server.name, taken, server.database_places)
         self.plan = add_problems(plan, [*self._merged.problems, *homeless])  # Where everything goes, all sets together
 
     def run(self, progress: Callable[[int], None] | None = None) -> RestorationResult:
