@@ -378,7 +378,7 @@ def test_text_of_a_hostile_archive_is_made_safe(tmp_path: Path) -> None:
     writer = library.create(tmp_path / "a.tokar", profile="ese")
     writer.add_bytes(0x21, "x.log", LogHeader(generation=5, sectors=1, environment=environment).build())
     writer.add_bytes(0x44, evil, b"no database")
-    writer.add_extra(b"fact", canonical_json.encode({"facts": [fact], "facts_version": 6}))
+    writer.add_extra(b"fact", canonical_json.encode({"facts": [fact], "facts_version": 7}))
     writer.seal()
     text = summary(tmp_path / "a.tokar") + done("inspect", "--headers", tmp_path / "a.tokar").stdout
     assert "\x1b" not in text

@@ -136,25 +136,25 @@ def test_calls_with_values_beyond_json_are_not_written() -> None:
 
 
 def test_facts_get_other_numbers_and_keep_all_else() -> None:
-    body = b'{"facts":[{"entry":0,"later":"key"},{"entry":2},{"entry":7}],"facts_version":6,"other":[1]}'
+    body = b'{"facts":[{"entry":0,"later":"key"},{"entry":2},{"entry":7}],"facts_version":7,"other":[1]}'
 
     def number_now(number: int) -> int | None:
         return {0: 0, 7: 1}.get(number)
 
-    expected = b'{"facts":[{"entry":0,"later":"key"},{"entry":1}],"facts_version":6,"other":[1]}'
+    expected = b'{"facts":[{"entry":0,"later":"key"},{"entry":1}],"facts_version":7,"other":[1]}'
     assert renumber_facts(body, number_now) == expected
     assert renumber_facts(body, lambda _: None) is None
 
 
 def test_chains_get_other_numbers_too() -> None:
-    body = b'{"chains":[{"entry":7,"pages":3},{"entry":8}],"facts":[],"facts_version":6}'
-    expected = b'{"chains":[{"entry":1,"pages":3}],"facts":[],"facts_version":6}'
+    body = b'{"chains":[{"entry":7,"pages":3},{"entry":8}],"facts":[],"facts_version":7}'
+    expected = b'{"chains":[{"entry":1,"pages":3}],"facts":[],"facts_version":7}'
     assert renumber_facts(body, lambda number: 1 if number == 7 else None) == expected
 
 
 @pytest.mark.parametrize("facts", ["[{}]", '[{"entry":true}]', '[{"entry":-1}]', "[7]", "{}"])
 def test_facts_without_the_numbers_of_their_entries_are_not_read(facts: str) -> None:
-    body = f'{{"facts":{facts},"facts_version":6}}'.encode()
+    body = f'{{"facts":{facts},"facts_version":7}}'.encode()
     with pytest.raises(FormatError) as caught:
         renumber_facts(body, lambda number: number)
     assert caught.value.rule == "FACT-2"

@@ -625,7 +625,7 @@ def test_records_of_an_archive_inside_are_content() -> None:
 def facts(*numbers: int, **more: Any) -> bytes:
     """Return the body of a record of facts for some entries."""
     told = [{"entry": number, "kind": "log"} for number in numbers]
-    return json.dumps({"facts": told, "facts_version": 6, **more}, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps({"facts": told, "facts_version": 7, **more}, sort_keys=True, separators=(",", ":")).encode()
 
 
 def with_facts(*bodies: bytes) -> bytes:

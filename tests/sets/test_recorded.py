@@ -128,7 +128,7 @@ def recorded(*bodies: bytes) -> RecordedFacts:
     return RecordedFacts(Bodies(*bodies))  # type: ignore[arg-type]
 
 
-def body(*facts: Mapping[str, Any], version: int = 6) -> bytes:
+def body(*facts: Mapping[str, Any], version: int = 7) -> bytes:
     value = {"facts": facts, "facts_version": version}
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
@@ -376,19 +376,19 @@ def test_what_following_pages_found_takes_no_more_than_a_record() -> None:
     ],
 )
 def test_chains_that_are_not_in_order_are_not_looked_at(change: dict[str, Any]) -> None:
-    value = {"chains": [{"entry": 0, **change}], "facts": [], "facts_version": 6}
+    value = {"chains": [{"entry": 0, **change}], "facts": [], "facts_version": 7}
     facts = recorded(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
     assert (facts.chain(0), facts.passed_over) == (None, True)
 
 
 def test_chains_of_a_second_record_are_not_looked_at() -> None:
-    first, second = (b'{"chains":[{"entry":%d,"pages":3}],"facts":[],"facts_version":6}' % number for number in (0, 1))
+    first, second = (b'{"chains":[{"entry":%d,"pages":3}],"facts":[],"facts_version":7}' % number for number in (0, 1))
     facts = recorded(first, second)
     assert (facts.chain(0), facts.chain(1), facts.passed_over) == (ChainFacts(pages=3), None, True)
 
 
 def test_other_pages_off_their_chain_than_are_kept_are_other_facts() -> None:
-    value = b'{"chains":[{"entry":0,"pages":3},{"entry":1,"pages":3}],"facts":[],"facts_version":6}'
+    value = b'{"chains":[{"entry":0,"pages":3},{"entry":1,"pages":3}],"facts":[],"facts_version":7}'
     facts = recorded(value)
     off, other = ChainFacts(off=(OFF,), off_count=1), ChainFacts(why_not="no log leads to it")
     facts.compare_chains([DatabaseFacts(name="a", number=0, chain=off), DatabaseFacts(name="b", number=1, chain=other)])
@@ -427,7 +427,7 @@ def archive_with(folder: Path, *bodies: bytes) -> Path:
 def test_facts_of_another_version_are_derived_anew(tmp_path: Path) -> None:
     kept_of_it, _ = fact_bodies(archive_of(tmp_path, "a damaged page"))
     (tmp_path / "other").mkdir()
-    path = archive_with(tmp_path / "other", kept_of_it.replace(b'"facts_version":6', b'"facts_version":2'))
+    path = archive_with(tmp_path / "other", kept_of_it.replace(b'"facts_version":7', b'"facts_version":2'))
     assert facts_of(path).databases[0].pages is None
     consistent = check([path], CheckRequest()).archives[0].rungs[3]
     assert consistent.findings == ()

@@ -89,7 +89,7 @@ SUMM_KEYS: Final = {
 
 PROC_KEYS: Final = {"calls": Key(array_of(object_with({"call": Key(is_text, required=True)})), required=True)}
 
-FACTS_VERSION: Final = 6
+FACTS_VERSION: Final = 7
 _OF_AN_ENTRY: Final = array_of(object_with({"entry": Key(is_count, required=True)}))
 FACT_KEYS: Final = {
     "chains": Key(_OF_AN_ENTRY),
