@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tokar.ese.inspect import Inspection
 from tokar.format.index import Entry
 from tokar.format.writer import ArchiveWriter
 from tokar.replay import MOST_LOGS
+from tokar.sets.compared import with_states_compared
 from tokar.sets.facts import ChainFacts, FileFacts, SetFacts
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import ByteSource, FileSource, open_file
@@ -87,6 +88,8 @@ class ArchivedFiles:
 def followed(facts: SetFacts, files: Sequence[Candidate]) -> SetFacts:
     """Return the facts of files as they lie, with what following the pages of each database found.
 
+    Copies of a log that was being written are compared before, as by whoever judges: of two histories none is followed.
+
     Args:
         facts: What the files say.
         files: Where they are, by their numbers.
@@ -97,6 +100,7 @@ def followed(facts: SetFacts, files: Sequence[Candidate]) -> SetFacts:
     from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
     from tokar.replay.files import SetFiles  # noqa: PLC0415 - loads much
 
+    (facts,) = with_states_compared([facts], lambda _, log: FileSource(files[log.number or 0].path))
     with SetFiles() as opened:
         opened.take_files(facts, files)
         return with_chains(facts, opened.open)
@@ -145,7 +149,8 @@ class StoredFiles:
                 assert one.number is not None
                 return corrected(self._writer.stored(source, entries[one.number]), one)
 
-            return with_chains(facts, open_file)
+            (compared,) = with_states_compared([facts], lambda _, log: nullcontext(open_file(log)))
+            return with_chains(compared, open_file)
         return facts
 
 
