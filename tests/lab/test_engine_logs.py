@@ -11,7 +11,7 @@ from ese_files import check_log, check_pages
 
 from tokar.ese.identify import FileKind, identify
 from tokar.ese.log import LogHeader
-from tokar.lab.change_records import Begin, encode_record
+from tokar.lab.change_records import Begin, encode_record, weight_of
 from tokar.lab.engine import ERAS, EngineError, era_of
 from tokar.lab.log_formats import read_log, resume_log
 from tokar.storage.bytesource import FileSource
@@ -129,7 +129,7 @@ def test_a_log_is_continued_where_its_last_record_ends(tmp_path: Path, profile: 
     path = logs_of(story.lab.place)[-1]
     before = read_log(path).records
     log = resume_log(path)
-    position = log.append(encode_record(Begin(4711)))
+    position = log.append(encode_record(Begin(4711)), weight_of(Begin(4711)))
     log.flush()
     assert read_log(path).records == (*before, (position, Begin(4711)))
 

@@ -73,7 +73,7 @@ def snapshots(story: Story, known: list[Contents]) -> Iterator[Files]:
 @cache
 def histories(profile: str) -> Histories:
     folder = kept_folder()
-    story = new_story(folder / "lab", profile, databases=1, seed=3, work=25)
+    story = new_story(folder / "lab", profile, databases=1, seed=3, work=21)
     story.lab.stop()  # the next life goes on in the same log
     known = [story.expected()]
     own, other = (tuple(snapshots(copy_of(story, folder / str(seed), seed), known)) for seed in (501, 777))

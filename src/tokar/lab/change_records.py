@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from tokar.ese import logrecords, pagerecords
 from tokar.ese.attachment import split_names
 from tokar.ese.pagerecords import NIL_DBTIME, EseRecord
+from tokar.ese.record import Record
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.lab.engine import EngineError
 from tokar.replay.stream import SIMULATED, decode, size_at
@@ -273,6 +274,13 @@ _ENCODED: Final[dict[type[LogRecord], Callable[[Any], EseRecord]]] = {
 }
 
 
+_NOT_WEIGHED: Final = {(Split, "transaction"), (Free, "transaction"), (Attach, "stream")}
+_WEIGHED: Final = {
+    kind: tuple(one.name for one in fields(kind) if (kind, one.name) not in _NOT_WEIGHED)  # type: ignore[arg-type]
+    for kind in _ENCODED
+}
+
+
 def encode_record(record: LogRecord) -> bytes:
     """Return the bytes of a record.
 
@@ -280,6 +288,24 @@ def encode_record(record: LogRecord) -> bytes:
         InputError: A value does not fit its field.
     """
     return _ENCODED[type(record)](record).pack()
+
+
+def weight_of(record: LogRecord) -> int:
+    """Return how much of a log a record takes up.
+
+    That goes by what it says, not by the bytes of its layout: in which log something is belongs to what a seed gives.
+    """
+    return 5 + sum(_weight(getattr(record, name)) for name in _WEIGHED[type(record)])
+
+
+def _weight(value: int | str | bytes | Record | None) -> int:
+    if value is None:
+        return 1
+    if isinstance(value, int):
+        return 9
+    if isinstance(value, Record):
+        return 5 + value.layout_size()
+    return 5 + len(value.encode() if isinstance(value, str) else value)
 
 
 def decode_record(data: bytes, at: int = 0) -> LogRecord:

@@ -142,24 +142,24 @@ class Redo:
             transaction = self.open.setdefault(record.transaction, Transaction(record.transaction, position))
             transaction.undo.append((record.dbid, record.key, record.old))
             if self.matches(record.dbid):
-                self._put(record, transaction.begun)
+                self._put(record, position, transaction.begun)
         elif isinstance(record, Split) and self.matches(record.dbid):
-            self._split(record, self._begun(record.transaction, position))
+            self._split(record, position, self._begun(record.transaction, position))
         elif isinstance(record, Free) and self.matches(record.dbid):
-            self._free(record, self._begun(record.transaction, position))
+            self._free(record, position, self._begun(record.transaction, position))
 
     def _begun(self, number: int, position: LogPosition) -> LogPosition:
         """Return where the transaction of a record began, or else where it stands."""
         transaction = self.open.get(number)
         return transaction.begun if transaction else position
 
-    def _put(self, record: Put, begun: LogPosition) -> None:
+    def _put(self, record: Put, position: LogPosition, begun: LogPosition) -> None:
         page = self._page(record.dbid, record.page)
         if self._is_due(record.dbid, page, record.before, record.after):
             database_file.apply_put(page, record)
-            self.instance.cache.changed(record.dbid, record.page, begun)
+            self.instance.cache.changed(record.dbid, record.page, position, begun)
 
-    def _split(self, record: Split, begun: LogPosition) -> None:
+    def _split(self, record: Split, position: LogPosition, begun: LogPosition) -> None:
         cache = self.instance.cache
         source, target = self._page(record.dbid, record.source), self._page(record.dbid, record.target)
         source_due = self._is_due(record.dbid, source, record.before, record.after)
@@ -167,32 +167,32 @@ class Redo:
             # As when it was taken into use: to disk first, so that no two splits wait for each other.
             cache.flush(record.dbid, record.target)
             database_file.apply_split_to_target(source, target, record)
-            cache.changed(record.dbid, record.target, begun)
+            cache.changed(record.dbid, record.target, position, begun)
             if record.moved is None:
                 cache.must_follow(record.dbid, record.source, record.target)
         if source_due:
             database_file.apply_split_to_source(source, record)
-            cache.changed(record.dbid, record.source, begun)
-        self._lead_back(record, record.target, begun)
+            cache.changed(record.dbid, record.source, position, begun)
+        self._lead_back(record, record.target, position, begun)
 
-    def _free(self, record: Free, begun: LogPosition) -> None:
+    def _free(self, record: Free, position: LogPosition, begun: LogPosition) -> None:
         previous, page = self._page(record.dbid, record.previous), self._page(record.dbid, record.page)
         if self._is_due(record.dbid, previous, record.before, record.after):
             database_file.apply_free_to_previous(previous, record)
-            self.instance.cache.changed(record.dbid, record.previous, begun)
+            self.instance.cache.changed(record.dbid, record.previous, position, begun)
         if self._is_due(record.dbid, page, record.page_before, record.after):
             database_file.apply_free_to_page(page, record)
-            self.instance.cache.changed(record.dbid, record.page, begun)
-        self._lead_back(record, record.previous, begun)
+            self.instance.cache.changed(record.dbid, record.page, position, begun)
+        self._lead_back(record, record.previous, position, begun)
 
-    def _lead_back(self, record: Split | Free, previous: int, begun: LogPosition) -> None:
+    def _lead_back(self, record: Split | Free, previous: int, position: LogPosition, begun: LogPosition) -> None:
         """Let the page that followed name the one that is before it now."""
         if not record.next_page:
             return
         page = self._page(record.dbid, record.next_page)
         if self._is_due(record.dbid, page, record.next_before, record.after):
             database_file.apply_to_next(page, previous, record.after)
-            self.instance.cache.changed(record.dbid, record.next_page, begun)
+            self.instance.cache.changed(record.dbid, record.next_page, position, begun)
 
     def _is_due(self, dbid: int, page: Page, before: int, after: int) -> bool:
         if dbid in self._shut and page.dbtime >= after:

@@ -21,7 +21,7 @@ from enum import Enum
 from functools import reduce
 from operator import xor
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tokar.errors import HeaderError
 from tokar.ese.checksum import xor_words
@@ -30,7 +30,7 @@ from tokar.ese.log import HEADER_SIZE, SEGMENT_SIZE, LogHeader
 from tokar.ese.logrecords import FRAGMENT, FRAGMENT_BEGIN
 from tokar.ese.page import NEW_FORMAT, seal_segment, segment_is_sealed
 from tokar.ese.values import LogPosition
-from tokar.lab.change_records import LogRecord, decode_record, decode_records
+from tokar.lab.change_records import LogRecord, decode_record, decode_records, weight_of
 from tokar.lab.engine import EngineError
 from tokar.replay.stream import size_at
 from tokar.storage.bytesource import BytesSource
@@ -55,13 +55,15 @@ class SegmentLog:
         path: Where it lies.
         header: Its header.
         stream: The records that are in it already.
+        weight: How much of it these take up.
     """
 
-    def __init__(self, path: Path, header: LogHeader, stream: bytes = b"") -> None:
+    def __init__(self, path: Path, header: LogHeader, stream: bytes = b"", weight: int = 0) -> None:
         self.path = path
         self.header = header
         self._stream = bytearray(stream)
         self._flushed = len(stream)
+        self._weight = weight
         self._capacity = (header.sectors - 2) * PAYLOAD_SIZE
 
     @classmethod
@@ -75,14 +77,15 @@ class SegmentLog:
         """Where the next record will begin."""
         return position_in(self.header.generation, len(self._stream))
 
-    def has_room(self, size: int) -> bool:
-        """Tell whether a record of that size fits, in pieces where it must be."""
+    def has_room(self, size: int, weight: int) -> bool:
+        """Tell whether a record of that size and weight fits, in pieces where it must be."""
         pieces = 1 + size // (PAYLOAD_SIZE - _FIRST_PIECE.size)
         most = size + _LEAST_PIECE + _FIRST_PIECE.size + pieces * _PIECE.size
-        return len(self._stream) + most <= self._capacity
+        return max(len(self._stream) + most, self._weight + weight) <= self._capacity
 
-    def append(self, data: bytes) -> LogPosition:
+    def append(self, data: bytes, weight: int) -> LogPosition:
         """Add a record to what will be flushed."""
+        self._weight += weight
         left = self._left
         if len(data) > left and left < _LEAST_PIECE:
             self._stream += bytes(left)
@@ -233,10 +236,18 @@ class RangeLog:
         image: The whole file.
         end: Where the last range ends.
         last: Where its checksum record begins; None: there is none yet.
+        weight: Where the last range would end if records took up as much as they weigh.
     """
 
     def __init__(
-        self, path: Path, header: LogHeader, image: bytes, end: int = HEADER_SIZE, last: int | None = None
+        self,
+        path: Path,
+        header: LogHeader,
+        image: bytes,
+        end: int = HEADER_SIZE,
+        last: int | None = None,
+        *,
+        weight: int = HEADER_SIZE,
     ) -> None:
         self.path = path
         self.header = header
@@ -244,6 +255,7 @@ class RangeLog:
         self._end = end
         self._last = last
         self._pending = bytearray()
+        self._weight, self._pending_weight = weight, 0
 
     @classmethod
     def create(cls, path: Path, header: LogHeader) -> RangeLog:
@@ -258,13 +270,15 @@ class RangeLog:
         """Where the next record will begin."""
         return _position(self.header, self._end + _CHECKSUM.size + len(self._pending))
 
-    def has_room(self, size: int) -> bool:
-        """Tell whether a record of that size fits, with the padding that may follow it."""
-        return self._end + 2 * _CHECKSUM.size + len(self._pending) + size <= self.header.file_size
+    def has_room(self, size: int, weight: int) -> bool:
+        """Tell whether a record of that size and weight fits, with the padding that may follow it."""
+        end = max(self._end + len(self._pending) + size, self._weight + self._pending_weight + weight)
+        return end + 2 * _CHECKSUM.size <= self.header.file_size
 
-    def append(self, data: bytes) -> LogPosition:
+    def append(self, data: bytes, weight: int) -> LogPosition:
         """Add a record to what will be flushed."""
         position = self.position
+        self._pending_weight += weight
         self._pending += data
         return position
 
@@ -273,9 +287,7 @@ class RangeLog:
         if not self._pending:
             return
         start, body = self._end, self._end + _CHECKSUM.size
-        end = body + len(self._pending)
-        if 0 < (left := -end % self.header.sector_size) < _CHECKSUM.size:
-            end += left
+        end = _end_of_range(start, len(self._pending), self.header)
         self._image[body:end] = self._pending.ljust(end - body, b"\0")
         self._seal(start, end - body, 0)
         with self.path.open("r+b") as file:
@@ -287,6 +299,7 @@ class RangeLog:
                 file.flush()
                 file.seek(self._last)
                 file.write(self._image[self._last : self._last + _CHECKSUM.size])
+        self._weight, self._pending_weight = _end_of_range(self._weight, self._pending_weight, self.header), 0
         self._pending.clear()
         self._last, self._end = start, end
 
@@ -299,24 +312,46 @@ class RangeLog:
         self._image[start : start + _CHECKSUM.size] = record
 
 
-def read_ranges(data: bytes, header: LogHeader) -> tuple[int, int | None, list[tuple[LogPosition, LogRecord]], End]:
-    """Return where the last range ends, where its checksum record begins, the records, and how the file ends."""
+def _end_of_range(start: int, size: int, header: LogHeader) -> int:
+    """Return where a range ends: padded, where the next checksum record would lie astride two sectors."""
+    end = start + _CHECKSUM.size + size
+    left = -end % header.sector_size
+    return end + left if left < _CHECKSUM.size else end
+
+
+class Ranges(NamedTuple):
+    """What a log of format 7 holds."""
+
+    end: int  # Where the last range ends
+    last: int | None  # Where its checksum record begins; None where there is none
+    records: list[tuple[LogPosition, LogRecord]]  # With their positions
+    how: End  # How the file ends
+    weight: int  # Where the last range would end if records took up as much as they weigh
+
+
+def read_ranges(data: bytes, header: LogHeader) -> Ranges:
+    """Return what a log of format 7 holds.
+
+    Raises:
+        EngineError: This engine writes no such record (-501).
+    """
     records: list[tuple[LogPosition, LogRecord]] = []
-    start, end, last = HEADER_SIZE, HEADER_SIZE, None
+    start, end, last, weight = HEADER_SIZE, HEADER_SIZE, None, HEADER_SIZE
     while start + _CHECKSUM.size <= len(data) and data[start] == _KIND:
         _, _, forward, following, *_ = _CHECKSUM.unpack_from(data, start)
         body = start + _CHECKSUM.size
         if body + forward > len(data) or not _is_right(data, header, start, forward, following):
             is_torn = body + forward <= len(data) and _is_torn(data, header, start, body + forward)
-            return end, last, records, End.TORN if is_torn else End.DAMAGED
-        run = data[body : body + forward]
-        records += [(_position(header, body + offset), record) for offset, record in decode_records(run)]
+            return Ranges(end, last, records, End.TORN if is_torn else End.DAMAGED, weight)
+        found = list(decode_records(data[body : body + forward]))
+        records += [(_position(header, body + offset), record) for offset, record in found]
+        weight = _end_of_range(weight, sum(weight_of(record) for _, record in found), header)
         last, end = start, body + forward
         if not following:
-            return end, last, records, End.SOUND
+            return Ranges(end, last, records, End.SOUND, weight)
         start = body + following
     is_torn = _is_unused(data, start, header.sector_size)
-    return end, last, records, End.TORN if is_torn else End.DAMAGED
+    return Ranges(end, last, records, End.TORN if is_torn else End.DAMAGED, weight)
 
 
 def _is_torn(data: bytes, header: LogHeader, start: int, end: int) -> bool:
@@ -412,7 +447,7 @@ def read_log(path: Path, damaged: int = -501, torn: int | None = None, *, is_cur
             _, records, end = read_segments(data, header)
             segments_xor = accumulate(data, header.generation)
         else:
-            _, _, records, end = read_ranges(data, header)
+            _, _, records, end, _ = read_ranges(data, header)
             segments_xor = 0
     except EngineError as error:
         raise EngineError(damaged, "the log is damaged", path=path) from error
@@ -433,7 +468,7 @@ def resume_log(path: Path) -> WritableLog:
     header = read_header(path)
     data = path.read_bytes()
     if header.major == 8:
-        stream, _, _ = read_segments(data, header)
-        return SegmentLog(path, header, stream)
-    end, last, _, _ = read_ranges(data, header)
-    return RangeLog(path, header, data, end, last)
+        stream, records, _ = read_segments(data, header)
+        return SegmentLog(path, header, stream, sum(weight_of(record) for _, record in records))
+    found = read_ranges(data, header)
+    return RangeLog(path, header, data, found.end, found.last, weight=found.weight)

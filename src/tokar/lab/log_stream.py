@@ -16,7 +16,7 @@ from tokar.ese.attachment import Attachment, Environment, build_attachments, pat
 from tokar.ese.filenames import NameRole, log_file_name, parse_file_name
 from tokar.ese.log import LogHeader
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, Signature
-from tokar.lab.change_records import LogRecord, Opened, encode_record
+from tokar.lab.change_records import LogRecord, Opened, encode_record, weight_of
 from tokar.lab.engine import Clock, Era
 from tokar.lab.log_formats import WritableLog, create_log, read_log, resume_log
 
@@ -173,10 +173,10 @@ class LogStream:
 
         It is on disk after the next `flush`.
         """
-        data = encode_record(record)
-        if not self.current.has_room(len(data)):
+        data, weight = encode_record(record), weight_of(record)
+        if not self.current.has_room(len(data), weight):
             self.roll()
-        return self.current.append(data)
+        return self.current.append(data, weight)
 
     def flush(self) -> None:
         """Bring all records to disk; during redo there are none."""

@@ -50,6 +50,7 @@ class Cache:
         self._flush_log = flush_log
         self._pages: dict[PageKey, Page] = {}
         self._dirty_since: dict[PageKey, LogPosition] = {}
+        self._begun: dict[PageKey, LogPosition] = {}
         self._first: dict[PageKey, set[PageKey]] = {}
         self._targets: set[PageKey] = set()
 
@@ -64,10 +65,18 @@ class Cache:
             self._pages[key] = self.files[dbid].read_page(number)
         return self._pages[key]
 
-    def changed(self, dbid: int, number: int, begun: LogPosition) -> None:
-        """Note that a page was changed by a transaction that began at a position: recovery begins there, or before."""
+    def changed(self, dbid: int, number: int, position: LogPosition, begun: LogPosition) -> None:
+        """Note that a page was changed by the record at a position.
+
+        Args:
+            dbid: Of its database.
+            number: The page.
+            position: Of the record.
+            begun: Where the transaction of the record begins: recovery begins there, or before.
+        """
         key = dbid, number
-        self._dirty_since[key] = min(begun, self._dirty_since.get(key, begun))
+        self._dirty_since.setdefault(key, position)
+        self._begun[key] = min(begun, self._begun.get(key, begun))
 
     def must_follow(self, dbid: int, source: int, target: int) -> None:
         """Note that `source` must not be written before `target`, which has just received records from it."""
@@ -80,12 +89,12 @@ class Cache:
         return bool(self._dirty_since)
 
     def dirty(self) -> list[PageKey]:
-        """Return the pages that are not on disk as they are in memory, in the order in which recovery needs them."""
+        """Return the pages that are not on disk as they are in memory, in the order of their first change."""
         return sorted(self._dirty_since, key=lambda key: (self._dirty_since[key], key))
 
     def oldest_change(self) -> LogPosition | None:
         """Return where the oldest transaction begins of which a change is not on disk."""
-        return min(self._dirty_since.values(), default=None)
+        return min(self._begun.values(), default=None)
 
     def flush(self, dbid: int, number: int) -> None:
         """Bring a page to disk, and before it those that must come first."""
@@ -98,7 +107,7 @@ class Cache:
         self.before_writing(dbid)
         page = self._pages[key]
         self.files[dbid].write_page(page)
-        del self._dirty_since[key]
+        del self._dirty_since[key], self._begun[key]
         is_target = key in self._targets
         self._targets.discard(key)
         self.on_written(dbid, page, is_target)
@@ -242,9 +251,9 @@ class Table:
         return following, sum(one.dbtime for one in following)
 
     def _write_down(self, change: LogRecord, transaction: Transaction, *pages: Page) -> None:
-        self._log.append(change)
+        position = self._log.append(change)
         for page in pages:
-            self._cache.changed(self.dbid, page.number, transaction.begun)
+            self._cache.changed(self.dbid, page.number, position, transaction.begun)
 
     def _free_page(self) -> int:
         """Return a free page, anywhere in the file, brought to disk first: no two splits may wait for each other."""
